@@ -1,0 +1,56 @@
+"""What the pipeline asks of an AI backend: narrow, and the same for a local model and a cloud."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+
+from app.core.records import Context, Generation, Message, Piece
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """A model as `/v1/models` shows it. `context` in tokens and `parameters` as a count; None where unknown."""
+
+    id: str
+    kind: str = "chat"  # chat | embedding
+    context: int | None = None
+    parameters: int | None = None
+    size_bytes: int | None = None
+    state: str = "ready"  # ready | unloaded | loading | failed
+    local: bool = True
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A place where text is generated. Cancelled by closing the iterator; errors are `OndolError`s."""
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """The chat models here. Answers at once: never waits for a load or a far host."""
+        ...
+
+    def generate(self, model: str, request: Generation, context: Context) -> AsyncIterator[Piece]:
+        """The text, piece by piece; the last piece has the reason of its end and the usage."""
+        ...
+
+    async def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
+        """The prompt's length in the model's tokens, or the nearest estimate that a far backend allows."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and processes."""
+        ...
+
+
+@runtime_checkable
+class SimpleBackend(Protocol):
+    """The simple form that a plain class may take instead."""
+
+    async def process_query(self, query: str, context: str) -> Any:
+        """The answer's text (or a mapping with "answer") to a question over a context."""
+        ...
+
+    def get_model_info(self) -> dict[str, Any]:
+        """At least "name"."""
+        ...

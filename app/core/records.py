@@ -1,0 +1,141 @@
+"""The records that cross rooms and processes: frozen values, no behaviour beyond what derives from them.
+
+Scores are floats where more is better. Times are seconds since 1970 unless the name says otherwise.
+Token counts are of the tokenizer that the field's owner uses (the chat model's, or the embedder's for chunks).
+"""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Priority(StrEnum):
+    """What goes first in a queue: a person's chat, then the chat page's own tasks (titles, tags), then bulk work."""
+
+    CHAT = "chat"
+    TASK = "task"
+    BULK = "bulk"
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """On whose behalf a request runs. `groups` are matched against a document's `access` labels."""
+
+    tenant: str = "local"
+    key: str = "owner"
+    groups: tuple[str, ...] = ()
+    owner: bool = True
+
+    def may_read(self, access: tuple[str, ...]) -> bool:
+        """A document without labels is everyone's; the owner reads all; else one label must be shared."""
+        return self.owner or not access or bool(set(access) & set(self.groups))
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What travels with a request from the API through search, engine and ledger."""
+
+    request_id: str = msgspec.field(default_factory=lambda: uuid.uuid4().hex[:16])
+    principal: Principal = Principal()
+    priority: Priority = Priority.CHAT
+    chat_id: str = ""
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """One found chunk with all that a citation and an access check need.
+
+    `score` orders the passages of one search; `relevance` (0..1) says how likely the passage speaks about the
+    question at all and is comparable between searches of one store. `page` and `line` count from 1; None where unknown.
+    """
+
+    id: str
+    document_id: str
+    text: str
+    title: str = ""
+    heading: str = ""
+    url: str = ""
+    page: int | None = None
+    line: int | None = None
+    store: str = ""
+    source: str = ""
+    score: float = 0.0
+    relevance: float = 0.0
+    access: tuple[str, ...] = ()
+    may_leave: bool = False
+    attributes: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One chat message; `content` is text or OpenAI's list of content parts."""
+
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """How the next token is chosen. Temperature 0 is greedy. `seed` None: a random one."""
+
+    temperature: float = 0.7
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.0
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """A request for text: either `messages` (the model's chat template is applied) or a raw `prompt`.
+
+    `max_tokens` None: until the model ends or the context is full. `stop` strings are never handed out.
+    """
+
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    sampling: Sampling = Sampling()
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+    template_values: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one request; `cached_tokens` of the prompt were not computed again."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """One step of a streamed text. The last piece alone has `finish_reason` ("stop" or "length") and `usage`."""
+
+    text: str = ""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+
+class SearchQuery(msgspec.Struct, frozen=True):
+    """A question to a source. `filters` maps attribute names to wanted values."""
+
+    text: str
+    limit: int = 10
+    filters: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class SearchResult(msgspec.Struct, frozen=True):
+    """Passages, best first. `relevance` (0..1) is the search's own belief that the answer is among them.
+
+    `failed` names legs or sources that did not answer, with the reason, for the answer's status.
+    """
+
+    passages: tuple[Passage, ...] = ()
+    relevance: float = 0.0
+    failed: dict[str, str] = msgspec.field(default_factory=dict)
