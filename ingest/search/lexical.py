@@ -1,0 +1,30 @@
+"""Words as the full-text index keeps them.
+
+SQLite's own tokenizer knows words between blanks and English stems. Korean glues particles to its nouns and Chinese and
+Japanese write no blanks, so their runs are cut into overlapping pairs of characters: 주택임대차 -> 주택 택임 임대 대차.
+On Korean questions that equals a morphological analyser, with no dictionary to ship. The same function cuts what is
+indexed and what is asked.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Hangul syllables; and Chinese characters with the kana that Japanese mixes into them (々 and ー belong to words).
+_RUN = re.compile(r"[가-힣]+|[\u3005\u3041-\u3096\u30a1-\u30fa\u30fc\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
+
+
+def index_terms(text: str) -> str:
+    """The text with each run of Hangul, Chinese or kana replaced by its character pairs; a lone character stays itself.
+
+    Normalised with NFKC (which includes NFC), so that decomposed Hangul from file names, full-width letters and the
+    ligatures of PDF files are found by their ordinary spelling. Everything else is left to FTS5's tokenizer.
+    """
+    return _RUN.sub(_pairs, unicodedata.normalize("NFKC", text))
+
+
+def _pairs(run: re.Match[str]) -> str:
+    letters = run.group()
+    pairs = [letters[at : at + 2] for at in range(len(letters) - 1)] or [letters]
+    return f" {' '.join(pairs)} "
