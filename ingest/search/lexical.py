@@ -16,7 +16,7 @@ _RUN = re.compile(r"[가-힣]+|[\u3005\u3041-\u3096\u30a1-\u30fa\u30fc\u3400-\u4
 
 
 def index_terms(text: str) -> str:
-    """The text with each run of Hangul, Chinese or kana replaced by its character pairs; a lone character stays itself.
+    """Replace each run of Hangul, Chinese or kana by its character pairs; a lone character stays itself.
 
     Normalised with NFKC (which includes NFC), so that decomposed Hangul from file names, full-width letters and the
     ligatures of PDF files are found by their ordinary spelling. Everything else is left to FTS5's tokenizer.
