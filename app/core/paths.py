@@ -1,16 +1,16 @@
 """Where Ondol keeps things. Everything lies under one folder, so that a backup or a removal is one folder too.
 
-    ONDOL_HOME (else the platform's user data folder)
-      config.yaml       the settings (optional)
-      key               the API key, readable by its owner alone
-      secrets.json      passwords of ingested databases, readable by their owner alone
-      book.db           documents, chunks, vectors, sync state, outbox: the truth
-      state.db          answers, feedback, caches, the ledger
-      index/            Chroma directories, one per generation: can be rebuilt from the book
-      models/           one folder per model
-      logs/             rotating logs, one per process
-      locks/            one file per thing that has one owner
-      server.json       the running server: pid, address, instance token
+ONDOL_HOME (else the platform's user data folder)
+  config.yaml       the settings (optional)
+  key               the API key, readable by its owner alone
+  secrets.json      passwords of ingested databases, readable by their owner alone
+  book.db           documents, chunks, vectors, sync state, outbox: the truth
+  state.db          answers, feedback, caches, the ledger
+  index/            Chroma directories, one per generation: can be rebuilt from the book
+  models/           one folder per model
+  logs/             rotating logs, one per process
+  locks/            one file per thing that has one owner
+  server.json       the running server: pid, address, instance token
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Home:
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BadSetting(f"The data folder {root} can't be made: {error.strerror}.", hint="Set ONDOL_HOME to a folder that you can write to.") from None
+            raise BadSetting(
+                f"The data folder {root} can't be made: {error.strerror}.", hint="Set ONDOL_HOME to a folder that you can write to."
+            ) from None
         if not os.access(root, os.W_OK):
             raise BadSetting(f"The data folder {root} can't be written to.", hint="Set ONDOL_HOME to a folder that you can write to.")
         return cls(root)

@@ -10,7 +10,10 @@ A worker's main function reads like this:
             channel.done(call.id, handle(call))
 
 Standard output belongs to the frames: whatever native code prints there is sent to standard error.
-When the parent dies its end of the pipe closes, and this process ends at once, also from inside native code.
+When the parent dies or stops this worker its end of the pipe closes, and this process ends at once, also while Python or
+native code works (as long as that code lets other threads run). A worker that must finish a step first opens its channel
+with `linger` seconds: `get` then returns None (and cancels the open requests), and the process ends when its main function
+returns, or when the seconds have passed.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -33,12 +37,14 @@ log = logging.getLogger(__name__)
 class Channel:
     """Requests in, replies out. `get` is for one thread; the sending methods are for any thread."""
 
-    def __init__(self, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
-        self._in, self._out = incoming, outgoing
-        self._calls: queue.Queue[Call] = queue.Queue()
+    def __init__(self, incoming: IO[bytes], outgoing: IO[bytes], *, linger: float = 0.0) -> None:
+        self._in, self._out, self._linger = incoming, outgoing, linger
+        self._calls: queue.Queue[Call | None] = queue.Queue()
+        self._open: dict[int, str] = {}
         self._cancelled: set[int] = set()
-        self._open: set[int] = set()
-        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        # Two locks: a writer that waits for a full pipe must not keep a cancel from being seen.
+        self._state, self._writing = threading.Lock(), threading.Lock()
         first = self._read()
         if first is None or first.op != "start":
             raise SystemExit("This program is a worker of Ondol: it is started by the server.")
@@ -46,16 +52,17 @@ class Channel:
         threading.Thread(target=self._receive, name="channel", daemon=True).start()
 
     @classmethod
-    def open(cls) -> Channel:
-        """Take over standard input and output as the parent's pipes."""
-        incoming = os.fdopen(os.dup(0), "rb", buffering=1 << 16)
+    def open(cls, *, linger: float = 0.0) -> Channel:
+        """Take over standard input and output as the parent's pipes; `linger`: seconds to finish in when the parent goes."""
+        # Unbuffered: a buffered reader that a daemon thread waits in would abort the interpreter's end.
+        incoming = os.fdopen(os.dup(0), "rb", buffering=0)
         outgoing = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
         sys.stdout = sys.stderr
-        return cls(incoming, outgoing)
+        return cls(incoming, outgoing, linger=linger)
 
     def __enter__(self) -> Self:
         return self
@@ -63,39 +70,66 @@ class Channel:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """An error that leaves the block is told to the parent, which shows it as the reason of the worker's end."""
         if error is not None and not isinstance(error, SystemExit):
-            log.error("the worker ends: %s", error, exc_info=not isinstance(error, OndolError))
+            log.error("the worker ends: %s", error, exc_info=None if isinstance(error, OndolError) else error)
             self._send(Reply(0, "error", to_wire(error)))
 
+    def _exactly(self, size: int) -> bytearray | None:
+        """`size` bytes; None where the stream ends before."""
+        data = bytearray(size)
+        view, got = memoryview(data), 0
+        while got < size:
+            read = self._in.readinto(view[got:])  # type: ignore[attr-defined]  # raw streams have it
+            if not read:
+                return None
+            got += read
+        return data
+
     def _read(self) -> Call | None:
-        header = self._in.read(frames.LENGTH.size)
-        if len(header) < frames.LENGTH.size:
-            return None
-        payload = self._in.read(frames.length(header))
-        return frames.call(payload)
+        header = self._exactly(frames.LENGTH.size)
+        payload = None if header is None else self._exactly(frames.length(header))
+        return None if payload is None else frames.call(payload)
 
     def _receive(self) -> None:
         try:
             while (call := self._read()) is not None:
-                if call.op == "cancel":
-                    with self._lock:
-                        if call.body in self._open:
-                            self._cancelled.add(call.body)
-                    # Wakes a loop that sleeps in get(): it decides what a cancelled request costs.
-                    self._calls.put(call)
-                    continue
-                with self._lock:
-                    self._open.add(call.id)
+                with self._state:
+                    if call.op != "cancel":
+                        self._open[call.id] = call.request_id
+                    elif call.body in self._open:
+                        self._cancelled.add(call.body)
+                    else:
+                        continue  # it has been answered meanwhile
+                # A cancel too: it wakes a loop that sleeps in get(), which decides what a cancelled request costs.
                 self._calls.put(call)
+            if self._linger:
+                with self._state:
+                    given_up = [id for id in self._open if id not in self._cancelled]
+                    self._cancelled.update(given_up)
+                self._ended.set()
+                for id in given_up:
+                    self._calls.put(Call(0, "cancel", id))
+                self._calls.put(None)
+                time.sleep(self._linger)
         finally:
             # The parent has gone or the stream is broken; native code may hold every other thread.
             os._exit(0)
 
     def get(self, timeout: float | None = None) -> Call | None:
-        """The next request, or a call with op "cancel" whose body is the id given up; None when `timeout` seconds pass."""
+        """The next request, or a call with op "cancel" whose body is the id given up.
+
+        None when `timeout` seconds have passed with nothing to do, and when the parent has gone (see `ending`).
+        """
         try:
-            return self._calls.get(timeout=timeout) if timeout != 0 else self._calls.get_nowait()
+            if timeout == 0 or (timeout is None and self._ended.is_set()):
+                return self._calls.get_nowait()
+            return self._calls.get(timeout=timeout)
         except queue.Empty:
             return None
+
+    @property
+    def ending(self) -> bool:
+        """Whether the parent has gone or wants this worker to end; seen only by a worker that lingers."""
+        return self._ended.is_set()
 
     def cancelled(self, id: int) -> bool:
         """Whether the parent gave this request up."""
@@ -115,22 +149,27 @@ class Channel:
 
     def done(self, id: int, body: Any = None) -> None:
         """The end of an answer, with its last part."""
-        self._close(id)
         self._send(Reply(id, "done", body))
+        self._close(id)
 
     def error(self, id: int, error: BaseException) -> None:
-        """The end of an answer that failed; a foreign error is translated to one of ours."""
-        self._close(id)
+        """The end of an answer that failed; a foreign error is translated to one of ours, and its trace goes to the log."""
+        if not isinstance(error, OndolError):
+            log.error("request %s failed", self._open.get(id, ""), exc_info=error)
         self._send(Reply(id, "error", to_wire(error)))
+        self._close(id)
 
     def _close(self, id: int) -> None:
-        with self._lock:
-            self._open.discard(id)
+        with self._state:
+            self._open.pop(id, None)
             self._cancelled.discard(id)
 
     def _send(self, reply: Reply) -> None:
         data = memoryview(frames.pack(reply))
-        with self._lock:
-            while data:
-                written = self._out.write(data)
-                data = data[written or 0 :]
+        with self._writing:
+            try:
+                while data:
+                    written = self._out.write(data)
+                    data = data[written or 0 :]
+            except OSError:
+                log.debug("nobody reads this worker's answers any more")

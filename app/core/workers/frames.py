@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from app.core.errors import BadRequest
+
 LENGTH = struct.Struct("<I")
 LARGEST = 512 * 1024 * 1024
 
@@ -32,30 +34,45 @@ class Reply(msgspec.Struct, frozen=True):
     body: Any = None
 
 
+class OutOfStep(Exception):
+    """What arrived is no frame of ours: something else has written to the pipe."""
+
+
 _encoder = msgspec.msgpack.Encoder()
 _calls = msgspec.msgpack.Decoder(Call)
 _replies = msgspec.msgpack.Decoder(Reply)
 
 
-def pack(frame: Call | Reply) -> bytes:
-    """The frame with its length in front."""
-    payload = _encoder.encode(frame)
-    return LENGTH.pack(len(payload)) + payload
+def pack(frame: Call | Reply) -> bytearray:
+    """The frame with its length in front; BadRequest where it is larger than a frame may be."""
+    data = bytearray(LENGTH.size)
+    _encoder.encode_into(frame, data, LENGTH.size)
+    size = len(data) - LENGTH.size
+    if size > LARGEST:
+        raise BadRequest(f"A message of {size} bytes is more than the {LARGEST} that one may have.", hint="Send it in parts.")
+    LENGTH.pack_into(data, 0, size)
+    return data
 
 
-def length(header: bytes) -> int:
-    """The payload's length in bytes; ValueError where it can't be one of ours (the stream is out of step)."""
+def length(header: bytes | bytearray) -> int:
+    """The payload's length in bytes; OutOfStep where it can't be one of ours."""
     (size,) = LENGTH.unpack(header)
     if size > LARGEST:
-        raise ValueError(f"a frame of {size} bytes: the stream is out of step")
+        raise OutOfStep(f"a frame of {size} bytes: the stream is out of step")
     return int(size)
 
 
-def call(payload: bytes) -> Call:
-    """Decode a parent's frame."""
-    return _calls.decode(payload)
+def call(payload: bytes | bytearray) -> Call:
+    """Decode a parent's frame; OutOfStep where it is none."""
+    try:
+        return _calls.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise OutOfStep(f"not a call: {error}") from None
 
 
-def reply(payload: bytes) -> Reply:
-    """Decode a child's frame."""
-    return _replies.decode(payload)
+def reply(payload: bytes | bytearray) -> Reply:
+    """Decode a child's frame; OutOfStep where it is none."""
+    try:
+        return _replies.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise OutOfStep(f"not a reply: {error}") from None
