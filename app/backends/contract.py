@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -24,13 +24,13 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class Backend(Protocol):
-    """A place where text is generated. Cancelled by closing the iterator; errors are `OndolError`s."""
+    """A place where text is generated. Cancelled by closing the generator; errors are `OndolError`s."""
 
     async def models(self) -> Sequence[ModelInfo]:
         """The chat models here. Answers at once: never waits for a load or a far host."""
         ...
 
-    def generate(self, model: str, request: Generation, context: Context) -> AsyncIterator[Piece]:
+    def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece, None]:
         """The text, piece by piece; the last piece has the reason of its end and the usage."""
         ...
 

@@ -133,9 +133,11 @@ class SearchQuery(msgspec.Struct, frozen=True):
 class SearchResult(msgspec.Struct, frozen=True):
     """Passages, best first. `relevance` (0..1) is the search's own belief that the answer is among them.
 
-    `failed` names legs or sources that did not answer, with the reason, for the answer's status.
+    `trust` (0..1) is how well the embedder reads the question's language. `failed` names legs or sources that did
+    not answer, with the reason, for the answer's status.
     """
 
     passages: tuple[Passage, ...] = ()
     relevance: float = 0.0
+    trust: float = 1.0
     failed: dict[str, str] = msgspec.field(default_factory=dict)

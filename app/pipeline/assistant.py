@@ -1,0 +1,34 @@
+"""An assistant: a named set of backend, sources and settings, which `/v1/models` shows beside the raw models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.backends.contract import Backend
+from app.pipeline.gather import Wired
+
+Style = Literal["auto", "written", "quote"]
+# Below this many parameters a model invents more than it reads; quoting is the honest default.
+WRITES_FROM = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Assistant:
+    """What answers under one name. `model` "" is the backend's default; `budget` is the passages' share of the prompt, in tokens."""
+
+    id: str
+    name: str
+    backend: Backend
+    model: str = ""
+    sources: Mapping[str, Wired] = field(default_factory=dict)
+    style: Style = "auto"
+    system: str = ""
+    description: str = ""
+    suggestions: tuple[str, ...] = ()
+    threshold: float = 0.0
+    top_k: int = 8
+    budget: int = 4000
+    include_sources: bool = True
+    max_length: int | None = None

@@ -1,0 +1,74 @@
+"""The `quote` style: the sentences of the passages that are nearest to the question, word for word. Pure.
+
+Measured in `tests/bench/quote.py`. Nothing can be invented, and no chat model is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.core.records import Passage
+from app.pipeline.sentences import split
+from app.pipeline.similarity import Vector, cosine, coverage, rarity
+
+MOST_SENTENCES = 160
+LONGEST = 600
+RANK_WORTH = 0.30
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One sentence of one passage; `embedded` is what the embedder sees: the sentence under its title."""
+
+    passage: int
+    position: int
+    text: str
+    embedded: str
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A sentence to show, and the place of its passage in the list."""
+
+    text: str
+    passage: int
+
+
+def candidates(passages: Sequence[Passage]) -> list[Candidate]:
+    """Every sentence of the passages, best passage first; very long ones are cut at a word."""
+    found: list[Candidate] = []
+    for place, passage in enumerate(passages):
+        head = passage.title or passage.heading
+        for position, sentence in enumerate(split(passage.text)):
+            shown = sentence if len(sentence) <= LONGEST else sentence[:LONGEST].rsplit(" ", 1)[0] + " …"
+            found.append(Candidate(place, position, shown, f"{head}: {shown}" if head else shown))
+    return found[:MOST_SENTENCES]
+
+
+def choose(
+    question: str,
+    asked: Vector | None,
+    found: Sequence[Candidate],
+    embedded: Sequence[Vector],
+    *,
+    trust: float,
+    limit: int = 3,
+) -> list[Quote]:
+    """The best `limit` sentences, best first. Without vectors (`asked` None) the shared terms alone decide."""
+    weights = rarity([candidate.embedded for candidate in found])
+
+    def score(index: int) -> float:
+        candidate = found[index]
+        near = cosine(asked, embedded[index]) * trust if asked is not None and embedded else 0.0
+        shared = coverage(question, candidate.embedded, weights)
+        return near + shared * (1.0 - 0.5 * trust) + RANK_WORTH / (1 + candidate.passage)
+
+    order = sorted(range(len(found)), key=score, reverse=True)
+    chosen: list[Quote] = []
+    for index in order:
+        if all(quote.text != found[index].text for quote in chosen):
+            chosen.append(Quote(found[index].text, found[index].passage))
+        if len(chosen) == limit:
+            break
+    return chosen
