@@ -66,7 +66,7 @@ async def _whole(steps: AsyncGenerator[Step, None], model: str) -> dict[str, Any
         "model": model,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": done.finish_reason}],
         "usage": shapes.usage(done.usage),
-        **shapes.extra(done),
+        **shapes.about(done),
     }
 
 
@@ -96,7 +96,7 @@ class _Chunks:
 
     def _last(self, done: Done) -> list[dict[str, Any]]:
         chunks = [self._chunk({"annotations": [shapes.annotation(one) for one in done.citations]})] if done.citations else []
-        chunks.append({**self._chunk({}, done.finish_reason), **shapes.extra(done)})
+        chunks.append({**self._chunk({}, done.finish_reason), **shapes.about(done)})
         if self._usage:
             chunks.append({**self._head, "choices": [], "usage": shapes.usage(done.usage)})
         return chunks

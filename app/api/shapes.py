@@ -154,7 +154,7 @@ def annotation(citation: Citation) -> dict[str, Any]:
     return {"type": "url_citation", "url_citation": {**where, **ours}}
 
 
-def extra(done: Done) -> dict[str, Any]:
+def about(done: Done) -> dict[str, Any]:
     """What only we say of an answer: its id for feedback, its style, and how sure the search was."""
     if done.style == "raw":
         return {}

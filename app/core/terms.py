@@ -14,7 +14,11 @@ _BIGRAM_SCRIPT = re.compile(r"[가-힣぀-ヿ一-鿿]")
 _HANGUL = re.compile(r"[가-힣ᄀ-ᇿㄱ-ㆎ]")
 
 STOP_WORDS = frozenset(
-    ["a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "did", "do", "does", "for", "from", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it", "its", "me", "my", "of", "on", "or", "our", "s", "so", "such", "t", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with", "would", "you", "your", "about", "after", "before", "between", "during", "much", "many"]
+    """
+    a an and are as at be been but by can could did do does for from had has have how i if in into is it its me my of on or our
+    s so such t than that the their them then there these they this those to was we were what when where which who whom whose
+    why will with would you your about after before between during much many
+    """.split()
 )
 
 

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from app.core.records import Passage
-
-_WIDE = re.compile(r"[ᄀ-ᇿ぀-ヿ一-鿿가-힣]")
-
-
-def estimate_tokens(text: str) -> int:
-    """A careful guess without a tokenizer: four letters a token, one and a half tokens for a Hangul syllable or ideograph."""
-    wide = len(_WIDE.findall(text))
-    return (len(text) - wide) // 4 + wide * 3 // 2 + 1
+from app.core.tokens import estimate_tokens
 
 
 def fit(passages: Sequence[Passage], budget: int) -> list[Passage]:

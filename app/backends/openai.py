@@ -1,0 +1,155 @@
+"""Any server that speaks OpenAI's API as a backend: the one file that asks such an upstream.
+
+What comes back is read into `Piece`s, so nothing else of it (such as an `event` key, which Open WebUI would run) passes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from app.backends.contract import ModelInfo
+from app.core.errors import BadRequest, BadSetting, Busy, ContextLengthExceeded, Deadline, OndolError, UpstreamError
+from app.core.records import Context, Generation, Message, Piece, Usage
+from app.core.tokens import estimate_tokens
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True):
+    """`config` of a backend of type `openai`. `timeout` in seconds, between two parts of an answer."""
+
+    model: str
+    api_key: str = ""
+    base_url: str = "https://api.openai.com/v1"
+    temperature: float | None = None
+    timeout: float = 120.0
+    headers: dict[str, str] = {}
+
+
+class OpenAIBackend:
+    """One model of one upstream. Tried against our own server and a small program that speaks the protocol."""
+
+    def __init__(self, name: str, config: Mapping[str, Any]) -> None:
+        try:
+            self._config = msgspec.convert(dict(config), Config)
+        except msgspec.ValidationError as error:
+            raise BadSetting(f"The backend '{name}': {error}.") from None
+        self._name = name
+        self._session: aiohttp.ClientSession | None = None
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """The configured model; the far host isn't asked."""
+        return [ModelInfo(id=self._config.model, local=False)]
+
+    async def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
+        """An estimate: the far tokenizer isn't here."""
+        return sum(estimate_tokens(str(message.content or "")) + 4 for message in messages)
+
+    async def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece, None]:
+        """Streamed from the upstream; its errors are told as what they mean for the caller."""
+        config = self._config
+        path, body = _body(config, model or config.model, request)
+        headers = {**config.headers, "x-request-id": context.request_id}
+        if config.api_key:
+            headers["authorization"] = f"Bearer {config.api_key}"
+        finish, used = "stop", None
+        try:
+            async with self._client().post(f"{config.base_url.rstrip('/')}{path}", json=body, headers=headers) as answer:
+                if answer.status != 200:
+                    raise _refusal(self._name, answer.status, await answer.text(), answer.headers)
+                async for chunk in _events(answer.content):
+                    if error := chunk.get("error"):
+                        raise UpstreamError(f"The backend '{self._name}' broke off: {_message(error)}")
+                    used = _usage(chunk.get("usage")) or used
+                    for choice in chunk.get("choices") or ():
+                        finish = choice.get("finish_reason") or finish
+                        if text := choice.get("text") or (choice.get("delta") or {}).get("content"):
+                            yield Piece(text)
+        except TimeoutError:
+            raise Deadline(f"The backend '{self._name}' said nothing for {config.timeout:g} s.") from None
+        except aiohttp.ClientError as error:
+            hint = f"Is {config.base_url} right, and is the server there running?"
+            raise UpstreamError(f"The backend '{self._name}' can't be reached: {error}.", hint=hint) from None
+        yield Piece(finish_reason=finish, usage=used or Usage())
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            limits = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=self._config.timeout)
+            self._session = aiohttp.ClientSession(timeout=limits, connector=aiohttp.TCPConnector(limit=0), read_bufsize=1 << 20)
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            # aiohttp closes TLS transports one turn of the loop later.
+            await asyncio.sleep(0)
+
+
+def _body(config: Config, model: str, request: Generation) -> tuple[str, dict[str, Any]]:
+    chosen = request.sampling
+    body: dict[str, Any] = {
+        "model": model,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": chosen.temperature if config.temperature is None else config.temperature,
+        "top_p": chosen.top_p,
+    }
+    # Only what was asked for: many servers refuse fields that they don't know.
+    optional = {
+        "max_tokens": request.max_tokens,
+        "stop": list(request.stop) or None,
+        "seed": chosen.seed,
+        "presence_penalty": chosen.presence_penalty or None,
+        "frequency_penalty": chosen.frequency_penalty or None,
+    }
+    body.update({name: value for name, value in optional.items() if value is not None})
+    if request.prompt is not None:
+        return "/completions", {**body, "prompt": request.prompt}
+    return "/chat/completions", {**body, "messages": [msgspec.to_builtins(message) for message in request.messages]}
+
+
+async def _events(stream: aiohttp.StreamReader) -> AsyncGenerator[dict[str, Any], None]:
+    async for raw in stream:
+        line = raw.strip()
+        if line.startswith(b"data:") and (data := line[5:].strip()) != b"[DONE]":
+            with suppress(ValueError):
+                event = json.loads(data)
+                if isinstance(event, dict):
+                    yield event
+
+
+def _usage(given: Any) -> Usage | None:
+    if not isinstance(given, dict):
+        return None
+    cached = (given.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    return Usage(int(given.get("prompt_tokens") or 0), int(given.get("completion_tokens") or 0), int(cached))
+
+
+def _message(error: Any) -> str:
+    return str(error.get("message") or error) if isinstance(error, dict) else str(error)
+
+
+def _refusal(name: str, status: int, text: str, headers: Mapping[str, str]) -> OndolError:
+    """An upstream's status as what our caller can do about it. Its wrong key is our owner's matter: never our 401."""
+    try:
+        body = json.loads(text)
+        error = body.get("error", body) if isinstance(body, dict) else body
+    except ValueError:
+        error = text[:300]
+    said, code = _message(error), error.get("code") if isinstance(error, dict) else None
+    if status == 429:
+        wait = headers.get("retry-after", "1")
+        return Busy(f"The backend '{name}' is busy: {said}", retry_after=float(wait) if wait.isdigit() else 1.0)
+    if code == "context_length_exceeded":
+        return ContextLengthExceeded(said)
+    if status in (401, 403):
+        return UpstreamError(f"The backend '{name}' refused our key: {said}", hint="Check api_key in the configuration.")
+    if status in (400, 422):
+        return BadRequest(f"The backend '{name}' refused the request: {said}")
+    return UpstreamError(f"The backend '{name}' answered {status}: {said}")
