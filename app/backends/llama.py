@@ -12,10 +12,11 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
+from models.engine_client import EngineClient, EngineSettings
+
 from app.backends.contract import ModelInfo
 from app.core.errors import ModelNotFound
 from app.core.records import Context, Generation, Message, Piece
-from models.engine_client import EngineClient, EngineSettings
 from models.installed import InstalledModel
 from models.library import Library
 

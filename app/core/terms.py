@@ -18,7 +18,7 @@ STOP_WORDS = frozenset(
     a an and are as at be been but by can could did do does for from had has have how i if in into is it its me my of on or our
     s so such t than that the their them then there these they this those to was we were what when where which who whom whose
     why will with would you your about after before between during much many
-    """.split()
+    """.split()  # noqa: SIM905 - a list would be one word a line
 )
 
 

@@ -11,10 +11,11 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from operator import mul
+from typing import TypeAlias
 
 from app.core.terms import terms
 
-Vector = array[float]
+Vector: TypeAlias = "array[float]"
 
 
 def vectors(data: bytes, dimensions: int) -> list[Vector]:

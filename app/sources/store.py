@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from app.core.records import Context, SearchQuery, SearchResult
 from ingest.search.hybrid import Searcher
+
+from app.core.records import Context, SearchQuery, SearchResult
 
 
 class StoreSource:
