@@ -1,0 +1,106 @@
+"""llama.cpp: an installed one that loads, a kept wheel, a prebuilt wheel, or a build, in this order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from boot import choices, machine, process
+from boot.choices import Machine, Options
+from boot.console import Failed
+from boot.environment import Environment
+
+PACKAGE = "llama-cpp-python"
+# Loading runs the first native code: a wheel for another CPU or a missing CUDA library shows here, in a child process.
+LOADS = "import importlib.metadata as m, llama_cpp; llama_cpp.llama_backend_init(); print(m.version('llama-cpp-python'))"
+
+
+class Llama:
+    """Brings one exact version of llama-cpp-python into an environment. Wheels are kept in `wheels`, a folder per flavour."""
+
+    def __init__(self, environment: Environment, *, version: str, wheels: Path, log: Path, status: Callable[[str], None]) -> None:
+        self._environment, self._version, self._wheels, self._log, self._status = environment, version, wheels, log, status
+
+    def ensure(self, here: Machine, options: Options) -> str:
+        """Returns how it came; `Failed` says what to install where there is no way."""
+        if options.llama == "auto" and self._loads():
+            return f"{self._version} is already installed"
+        for flavour in choices.wheel_flavours(here, options):
+            if self._from_index(flavour, options.llama_index):
+                return f"prebuilt wheel ({flavour})"
+        if options.llama == "wheel":
+            raise Failed(f"{options.llama_index} has no wheel of {self._version} that works here; --llama build makes one.", log=self._log)
+        return self._built(here)
+
+    def _loads(self) -> bool:
+        told = process.output(
+            [self._environment.python, "-c", LOADS], environment=self._environment.variables, cwd=self._wheels.parent, timeout=120
+        )
+        return told is not None and told.split()[-1:] == [self._version]
+
+    def _kept(self, flavour: str) -> Path | None:
+        name = PACKAGE.replace("-", "_")
+        return next((path for path in sorted((self._wheels / flavour).glob(f"{name}-{self._version}*.whl")) if zipfile.is_zipfile(path)), None)
+
+    def _install(self, wheel: Path) -> None:
+        # Without dependencies: the next step brings those, at the versions of the constraints.
+        self._environment.pip("install", "--no-deps", "--force-reinstall", wheel, log=self._log)
+
+    def _from_index(self, flavour: str, index: str) -> bool:
+        """Whether a prebuilt wheel was found, installed and loads."""
+        wheel = self._kept(flavour)
+        if wheel is None:
+            listed = machine.page(f"{index}/{flavour}/{PACKAGE}/")
+            if not choices.offers(listed, PACKAGE, self._version, machine.platform_tag()):
+                return False
+            try:
+                wheel = self._gather(
+                    flavour, "download", "--only-binary", ":all:", "--index-url", f"{index}/{flavour}", f"{PACKAGE}=={self._version}"
+                )
+            except Failed:
+                return False
+        try:
+            self._install(wheel)
+        except Failed:
+            return False
+        return self._loads()
+
+    def _built(self, here: Machine) -> str:
+        flavour = choices.build_flavour(here)
+        wheel = self._kept(flavour)
+        how = "kept from an earlier build"
+        if wheel is None:
+            if not here.compiler:
+                raise Failed(choices.compiler_advice(here.system))
+            arguments = " ".join(filter(None, (choices.build_arguments(flavour), os.environ.get("CMAKE_ARGS", ""))))
+            # pip's cache knows nothing of CMAKE_ARGS: a wheel that it kept may be of another flavour.
+            fresh = ("--no-cache-dir",) if arguments else ()
+            self._status(f"building llama.cpp with {here.compiler} on {here.cores} cores: some minutes")
+            wheel = self._gather(
+                flavour, "wheel", "--no-binary", PACKAGE, *fresh, f"{PACKAGE}=={self._version}",
+                attempts=1, CMAKE_ARGS=arguments, CMAKE_BUILD_PARALLEL_LEVEL=str(here.cores),
+            )  # fmt: skip
+            how = f"built with {here.compiler}"
+        self._install(wheel)
+        if not self._loads():
+            raise Failed("llama.cpp was built but does not load.", log=self._log)
+        return f"{self._version}, {how} ({flavour})"
+
+    def _gather(self, flavour: str, verb: str, *words: str, attempts: int = 2, **variables: str) -> Path:
+        """Let pip put a wheel into a side folder, then move it in one step: a kept wheel is always whole."""
+        side = self._wheels / f"{flavour}.partial"
+        shutil.rmtree(side, ignore_errors=True)
+        side.mkdir(parents=True)
+        target = "-w" if verb == "wheel" else "-d"
+        self._environment.pip(verb, "--no-deps", target, side, *words, log=self._log, on_line=self._status, attempts=attempts, **variables)
+        made = next(iter(sorted(side.glob("*.whl"))), None)
+        if made is None:
+            raise Failed("pip gave no wheel.", log=self._log)
+        kept = self._wheels / flavour / made.name
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        made.replace(kept)
+        shutil.rmtree(side, ignore_errors=True)
+        return kept
