@@ -6,13 +6,16 @@ Vectors are float32, of length 1, shape (texts, dimensions); so a dot product is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
+if TYPE_CHECKING:
+    # The server knows the contract without numpy's weight.
+    import numpy as np
+    from numpy.typing import NDArray
+
+Vectors: TypeAlias = "NDArray[np.float32]"
 
 
 class EmbedderInfo(msgspec.Struct, frozen=True):

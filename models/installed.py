@@ -1,0 +1,106 @@
+"""A model on disk: the folder `models/<id>` with its `model.json`."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from app.core.errors import ItemError
+from models import names
+from models.embedding_folder import EmbeddingFacts
+
+RECORD = "model.json"
+
+
+class ModelRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`model.json`. `files` are paths with `/` inside the folder and their bytes; `main` is the one that a GGUF loads by."""
+
+    id: str
+    kind: str
+    source: str
+    sha256: str
+    pulled_at: float
+    files: dict[str, int]
+    main: str = ""
+    licence: str = ""
+    quant: str = ""
+    architecture: str = ""
+    context: int | None = None
+    parameters: int | None = None
+    embedding: EmbeddingFacts | None = None
+
+
+class InstalledModel(msgspec.Struct, frozen=True):
+    """One model that can be loaded. `path` is the GGUF, or the folder of a sentence-transformers model.
+
+    `sha256` is of the weights. `context` (tokens) and `parameters` (a count) are the GGUF header's; None where unknown.
+    """
+
+    id: str
+    kind: str  # chat | embedding
+    path: Path
+    size_bytes: int
+    source: str
+    licence: str
+    pulled_at: float
+    sha256: str
+    quant: str = ""
+    architecture: str = ""
+    context: int | None = None
+    parameters: int | None = None
+    embedding: EmbeddingFacts | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that changes an embedding model's vectors. fp32 is the one precision there is for now."""
+        return fingerprint(self, "fp32")
+
+
+def fingerprint(model: InstalledModel, precision: str) -> str:
+    """Of an embedding model at a precision: its id in front, for people who read the book."""
+    facts = model.embedding
+    if facts is None:
+        raise ItemError(f"{model.id} is not an embedding model.", hint="Choose one of kind embedding in `ondol models list`.")
+    rest = "\0".join((model.sha256, facts.digest, facts.query_prefix, facts.passage_prefix, str(facts.dimensions)))
+    return f"{model.id}:{precision}:{hashlib.sha256(rest.encode()).hexdigest()[:24]}"
+
+
+def read_model(folder: Path) -> InstalledModel:
+    """The model in this folder; ItemError where `model.json` is missing or damaged, or a file is missing or of another size."""
+    try:
+        record = msgspec.json.decode((folder / RECORD).read_bytes(), type=ModelRecord)
+        names.check_id(record.id)
+        for name, size in record.files.items():
+            if _inside(folder, name).stat().st_size != size:
+                raise ItemError(f"{record.id}: {name} is not {size} bytes long any more.", hint=_AGAIN)
+    except OSError as error:
+        raise ItemError(f"{folder.name}: {Path(error.filename or RECORD).name} can't be read: {error.strerror}.", hint=_AGAIN) from None
+    except msgspec.DecodeError as error:
+        raise ItemError(f"{folder.name}: {RECORD} is damaged ({error}).", hint=_AGAIN) from None
+    return InstalledModel(
+        id=record.id,
+        kind=record.kind,
+        path=_inside(folder, record.main) if record.main else folder,
+        size_bytes=sum(record.files.values()),
+        source=record.source,
+        licence=record.licence,
+        pulled_at=record.pulled_at,
+        sha256=record.sha256,
+        quant=record.quant,
+        architecture=record.architecture,
+        context=record.context,
+        parameters=record.parameters,
+        embedding=record.embedding,
+    )
+
+
+_AGAIN = "Remove the model and pull it again."
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = folder / name
+    if ".." in Path(name).parts or Path(name).is_absolute():
+        raise ItemError(f"{folder.name}: {RECORD} names a file outside the folder.", hint=_AGAIN)
+    return path
