@@ -6,6 +6,7 @@ import ctypes
 import faulthandler
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -74,6 +75,9 @@ def answer(channel: Channel, call: Call) -> None:  # noqa: C901  # one branch fo
                 raise BadRequest("That can't be done.", hint="Do it otherwise.", param="body")
             case "stumble":
                 raise KeyError("something foreign")
+            case "connect":
+                socket.create_connection(tuple(body), timeout=1).close()
+                channel.done(call.id)
             case "event":
                 channel.event(body)
                 channel.done(call.id)

@@ -14,6 +14,9 @@ When the parent dies or stops this worker its end of the pipe closes, and this p
 native code works (as long as that code lets other threads run). A worker that must finish a step first opens its channel
 with `linger` seconds: `get` then returns None (and cancels the open requests), and the process ends when its main function
 returns, or when the seconds have passed.
+
+The process logs to its own file under its worker's name, at the parent's level, and keeps the parent's egress policy. A
+request's lines carry its id where its work is wrapped in `logs.bind(call.request_id)`.
 """
 
 from __future__ import annotations
@@ -24,12 +27,16 @@ import queue
 import sys
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+import msgspec
+
+from app.core import egress, logs
 from app.core.errors import OndolError, to_wire
 from app.core.workers import frames
-from app.core.workers.frames import Call, Reply
+from app.core.workers.frames import Call, Reply, Start
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +55,11 @@ class Channel:
         first = self._read()
         if first is None or first.op != "start":
             raise SystemExit("This program is a worker of Ondol: it is started by the server.")
-        self.settings: dict[str, Any] = first.body or {}
+        start = msgspec.convert(first.body, Start)
+        self.settings = start.settings
+        logs.setup(Path(start.logs), start.process, start.log_options)
+        if start.egress is not None:
+            egress.install(start.egress)
         threading.Thread(target=self._receive, name="channel", daemon=True).start()
 
     @classmethod
@@ -70,7 +81,6 @@ class Channel:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """An error that leaves the block is told to the parent, which shows it as the reason of the worker's end."""
         if error is not None and not isinstance(error, SystemExit):
-            log.error("the worker ends: %s", error, exc_info=None if isinstance(error, OndolError) else error)
             self._send(Reply(0, "error", to_wire(error)))
 
     def _exactly(self, size: int) -> bytearray | None:
@@ -155,7 +165,8 @@ class Channel:
     def error(self, id: int, error: BaseException) -> None:
         """The end of an answer that failed; a foreign error is translated to one of ours, and its trace goes to the log."""
         if not isinstance(error, OndolError):
-            log.error("request %s failed", self._open.get(id, ""), exc_info=error)
+            with logs.bind(self._open.get(id, "")):
+                log.error("a request failed", exc_info=error)
         self._send(Reply(id, "error", to_wire(error)))
         self._close(id)
 

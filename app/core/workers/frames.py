@@ -1,6 +1,7 @@
 """The frames between a worker process and its parent: four bytes of length (little endian), then msgpack.
 
-Parent to child: `{"id", "op", "body", "request_id"}`; `op` "cancel" names the id to give up in its body.
+Parent to child: `{"id", "op", "body", "request_id"}`; `op` "start" comes first and has a `Start` as its body; "cancel" names the
+id to give up in its body.
 Child to parent: `{"id", "kind", "body"}` with kind "hello" and "event" (id 0), "item", "done" or "error".
 """
 
@@ -11,7 +12,9 @@ from typing import Any
 
 import msgspec
 
+from app.core.egress import Policy
 from app.core.errors import BadRequest
+from app.core.logs import LogOptions
 
 LENGTH = struct.Struct("<I")
 LARGEST = 512 * 1024 * 1024
@@ -32,6 +35,16 @@ class Reply(msgspec.Struct, frozen=True):
     id: int
     kind: str
     body: Any = None
+
+
+class Start(msgspec.Struct, frozen=True):
+    """The body of the first call, "start": the worker's settings, and how the parent logs and what it may reach."""
+
+    settings: dict[str, Any]
+    process: str
+    logs: str
+    log_options: LogOptions = LogOptions()
+    egress: Policy | None = None
 
 
 class OutOfStep(Exception):

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from app.core.egress import QUIET
+
 NATIVE_LOG_LIMIT = 1_000_000  # bytes; above it the file starts anew with the next process
 READ_AHEAD = 1 << 20  # bytes that the parent buffers of a child's answers
 
@@ -24,7 +26,7 @@ async def launch(name: str, module: str, *, logs: Path, environment: Mapping[str
             stdout=asyncio.subprocess.PIPE,
             stderr=native,
             limit=READ_AHEAD,
-            env={**os.environ, **_import_path(), **environment},
+            env={**os.environ, **_import_path(), **QUIET, **environment},
             **_own_group(),
         )
 

@@ -23,9 +23,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from app.core import egress, logs
 from app.core.errors import Deadline, NotReady, OndolError, WorkerDied, from_wire, to_wire
 from app.core.workers import frames
-from app.core.workers.frames import Call, OutOfStep, Reply
+from app.core.workers.frames import Call, OutOfStep, Reply, Start
 from app.core.workers.launch import how_it_ended, launch
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ class Worker:
             self.state = State.WAITING
             await asyncio.sleep(wait)
         self.state, self.reason, self._refusal = State.STARTING, "", None
-        first = frames.pack(Call(0, "start", self.settings))
+        first = frames.pack(Call(0, "start", Start(self.settings, self.name, str(self._logs), logs.options(), egress.current())))
         self._hello = asyncio.get_running_loop().create_future()
         try:
             self._process = await launch(self.name, self.module, logs=self._logs, environment=self._environment)
