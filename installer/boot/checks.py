@@ -39,7 +39,12 @@ def check(environment: Environment, root: Path, console: Console, logs: Path, ar
     else:
         console.say("> Tests")
     # In the same group and on the same terminal: Ctrl-C is pytest's own affair.
-    done = subprocess.run([str(environment.python), "-m", "pytest", *arguments], cwd=root, env={**environment.variables, "PATH": _path(environment)}, check=False)
+    done = subprocess.run(
+        [str(environment.python), "-m", "pytest", *arguments],
+        cwd=root,
+        env={**environment.variables, "PATH": _path(environment)},
+        check=False,
+    )
     return done.returncode or (1 if failed else 0)
 
 

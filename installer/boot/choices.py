@@ -96,7 +96,7 @@ def build_arguments(flavour: str) -> str:
 def compiler_advice(system: str) -> str:
     """What to install where llama.cpp has to be built and nothing here can build it."""
     how = {
-        "Linux": "Debian/Ubuntu: sudo apt install build-essential; Fedora: sudo dnf install gcc-c++; Alpine: sudo apk add build-base linux-headers",
+        "Linux": "Debian/Ubuntu: sudo apt install build-essential; Fedora: sudo dnf install gcc-c++; Alpine: sudo apk add build-base",
         "Darwin": "run: xcode-select --install",
         "Windows": "run: winget install Microsoft.VisualStudio.2022.BuildTools and choose 'Desktop development with C++'",
     }.get(system, "install a C and C++ compiler")

@@ -22,13 +22,21 @@ ROOT = Path(__file__).resolve().parents[2]
 def parser() -> argparse.ArgumentParser:
     """`run` and `test`, with the same options for the builds."""
     builds = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    group = builds.add_argument_group("builds (each also as an environment variable: ONDOL_TORCH, ONDOL_TORCH_INDEX, ONDOL_LLAMA, ONDOL_LLAMA_INDEX)")
-    group.add_argument("--torch", choices=choices.TORCH_MODES, help="PyTorch: the CPU build, what the default index has, or by machine (auto)")
+    group = builds.add_argument_group(
+        "builds (each also as an environment variable: ONDOL_TORCH, ONDOL_TORCH_INDEX, ONDOL_LLAMA, ONDOL_LLAMA_INDEX)"
+    )
+    group.add_argument(
+        "--torch", choices=choices.TORCH_MODES, help="PyTorch: the CPU build, what the default index has, or by machine (auto)"
+    )
     group.add_argument("--torch-index", metavar="URL", help="where the CPU build of PyTorch is")
-    group.add_argument("--llama", choices=choices.LLAMA_MODES, help="llama.cpp: a prebuilt wheel, a build on this machine (faster on its CPU), or auto")
+    group.add_argument(
+        "--llama", choices=choices.LLAMA_MODES, help="llama.cpp: a prebuilt wheel, a build on this machine (faster on its CPU), or auto"
+    )
     group.add_argument("--llama-index", metavar="URL", help="where prebuilt llama.cpp wheels are, in folders cpu, metal, cu124, ...")
 
-    top = argparse.ArgumentParser(prog="bootstrap.py", description="Ondol from a fresh clone: installs into .venv, nothing elsewhere.", allow_abbrev=False)
+    top = argparse.ArgumentParser(
+        prog="bootstrap.py", description="Ondol from a fresh clone: installs into .venv, nothing elsewhere.", allow_abbrev=False
+    )
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser(
         "run", parents=[builds], allow_abbrev=False, help="install, load the demo, start the server, ask two questions, keep serving",
@@ -74,5 +82,5 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _as_interrupt(number: int, frame: FrameType | None) -> None:
+def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt

@@ -12,7 +12,7 @@ from pathlib import Path
 from boot import process
 from boot.console import Failed
 
-TOKEN = ".ondol-bootstrap"
+MARK = ".ondol-bootstrap"
 
 
 class Environment:
@@ -40,7 +40,7 @@ class Environment:
     def token(self) -> str:
         """Which environment this is: another one in the same folder has another token, so that stamps can't lie."""
         try:
-            return (self.folder / TOKEN).read_text(encoding="ascii")
+            return (self.folder / MARK).read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError):
             return ""
 
@@ -63,7 +63,7 @@ class Environment:
             return "already there"
         if fault:
             self._make()
-        (self.folder / TOKEN).write_text(secrets.token_hex(8), encoding="ascii")
+        (self.folder / MARK).write_text(secrets.token_hex(8), encoding="ascii")
         return f"made ({fault})" if fault else "already there"
 
     def _make(self) -> None:
@@ -86,9 +86,7 @@ class Environment:
             raise Failed(f"the environment can't be mended. Remove the folder {self.folder} and start this again.")
         return told.split()
 
-    def pip(
-        self, *words: str | Path, log: Path, on_line: Callable[[str], None] | None = None, attempts: int = 2, **variables: str
-    ) -> None:
+    def pip(self, *words: str | Path, log: Path, on_line: Callable[[str], None] | None = None, attempts: int = 2, **variables: str) -> None:
         """Run pip; once more where it fails, for networks fail."""
         command = [self.python, "-m", "pip", *words]
         for attempt in range(1, attempts + 1):

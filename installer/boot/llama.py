@@ -43,7 +43,9 @@ class Llama:
 
     def _kept(self, flavour: str) -> Path | None:
         name = PACKAGE.replace("-", "_")
-        return next((path for path in sorted((self._wheels / flavour).glob(f"{name}-{self._version}*.whl")) if zipfile.is_zipfile(path)), None)
+        return next(
+            (path for path in sorted((self._wheels / flavour).glob(f"{name}-{self._version}*.whl")) if zipfile.is_zipfile(path)), None
+        )
 
     def _install(self, wheel: Path) -> None:
         # Without dependencies: the next step brings those, at the versions of the constraints.

@@ -71,7 +71,7 @@ def _compiler(system: str) -> str:
 
 
 def _visual_studio() -> str:
-    locator = Path(os.environ.get("ProgramFiles(x86)", "C:/Program Files (x86)")) / "Microsoft Visual Studio/Installer/vswhere.exe"
+    locator = Path(os.environ.get("PROGRAMFILES(X86)", "C:/Program Files (x86)")) / "Microsoft Visual Studio/Installer/vswhere.exe"
     if not locator.exists():
         return ""
     wanted = "Microsoft.VisualStudio.Component.VC.Tools.x86.x64"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,16 +76,16 @@ def output(command: Sequence[str | Path], *, environment: Mapping[str, str], cwd
 def start(
     command: Sequence[str | Path], *, log: Path, environment: Mapping[str, str], cwd: Path, talks: bool = False
 ) -> subprocess.Popen[bytes]:
-    """A process that stays, in a group of its own: Ctrl-C reaches the bootstrap alone, which then ends it in order.
+    """A process that stays until its standard input, a pipe from us, ends: it never outlives us, however we end.
 
-    Its output goes to `log`; one that `talks` has pipes instead for standard input (whose end tells it that we have
-    gone) and standard output.
+    In a group of its own: Ctrl-C reaches the bootstrap alone, which then ends its children in order. The output of one
+    that `talks` is a pipe, else it goes to `log`; errors always do.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         return subprocess.Popen(
             [str(word) for word in command],
-            stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if talks else file,
             stderr=file,
             env=dict(environment),
@@ -103,46 +101,14 @@ def _own_group() -> dict[str, Any]:
 
 
 def stop(child: subprocess.Popen[Any], *, patience: float = 20.0) -> None:
-    """Ask the child to end, wait up to `patience` seconds, then kill it."""
-    if child.poll() is None:
-        interrupt(child.pid)
-    try:
-        child.wait(timeout=patience)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
-def interrupt(pid: int) -> None:
-    """The gentle signal of this platform."""
-    try:
-        if sys.platform == "win32":
-            os.kill(pid, signal.CTRL_BREAK_EVENT)
-        else:
-            os.kill(pid, signal.SIGTERM)
-    except (ProcessLookupError, OSError):
-        return
-
-
-def wait_gone(pid: int, *, patience: float) -> bool:
-    """Whether a process that is not our child has ended within `patience` seconds."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if not alive(pid):
-            return True
-        time.sleep(0.2)
-    return not alive(pid)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process has this id. On Windows the task list is asked: there `os.kill` would end it."""
-    if sys.platform == "win32":
-        listed = subprocess.run(["tasklist", "/FI", f"PID eq {pid}", "/NH"], capture_output=True, text=True, check=False).stdout
-        return str(pid) in listed
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    """End its standard input, wait `patience` seconds, then ask it by signal, then kill it."""
+    if child.stdin is not None:
+        with contextlib.suppress(OSError):
+            child.stdin.close()
+    else:
+        child.terminate()
+    for harder in (child.terminate, child.kill):
+        if not _still_runs(child, patience):
+            return
+        harder()
+    child.wait()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,9 +117,3 @@ def _torch(environment: Environment, here: choices.Machine, options: Options, ve
                 return f"{version}, the CPU build of torch's own index"
     environment.pip(*words, wanted, log=log, on_line=console.status)
     return f"{version}, from the default index"
-
-
-def variables(environment: Mapping[str, str], home: Path) -> dict[str, str]:
-    """What the demo's programs see: their own home, and none of the user's own settings of Ondol."""
-    kept = {name: value for name, value in environment.items() if not name.startswith("ONDOL_")}
-    return {**kept, "ONDOL_HOME": str(home)}
