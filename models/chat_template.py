@@ -1,0 +1,140 @@
+"""Messages become a prompt, by the model's own chat template (Jinja, in a sandbox), and a prompt becomes tokens.
+
+Control words of the model ("<|im_end|>") that stand in a message's text stay text: they can't end the user's turn or begin
+another one. They are marked before the template runs, with two code points that no text may hold, and what lies between
+the marks is tokenised as plain text; everything else, the template's own control words among it, as the model was trained.
+
+A model without a template gets a plain one:
+
+    System: ...
+    User: ...
+    Assistant:
+
+and stops before it writes the next "User:" itself.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, Protocol
+
+import jinja2
+import msgspec
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from app.core.errors import BadRequest
+from app.core.records import Generation, Message
+
+PLAIN = "{% for m in messages %}{{ m.role | capitalize }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+PLAIN_STOP = ("\nUser:", "\nSystem:")
+_OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+
+
+class Vocabulary(Protocol):
+    """What is asked of the model here."""
+
+    bos: int | None
+    bos_text: str
+    eos_text: str
+    control_words: tuple[str, ...]
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Tokens without any that the model adds of its own accord; `special`: control words become control tokens."""
+        ...
+
+
+class ChatTemplate:
+    """A compiled template. BadRequest where `source` is no template at all."""
+
+    def __init__(self, source: str, *, bos: str = "", eos: str = "", now: Callable[[], datetime.datetime] = datetime.datetime.now) -> None:
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+        environment.filters["tojson"] = _to_json
+        environment.globals.update(raise_exception=_raise, strftime_now=lambda form: now().strftime(form))
+        self._values = {"bos_token": bos, "eos_token": eos}
+        self.stop = () if source else PLAIN_STOP
+        try:
+            self._template = environment.from_string(source or PLAIN)
+        except jinja2.TemplateError as error:
+            raise BadRequest(f"The model's chat template can't be read: {error}", code="bad_chat_template") from None
+
+    def render(self, messages: Sequence[Message], values: Mapping[str, Any], mark: Callable[[str], str] = str) -> str:
+        """The prompt; `mark` is applied to every text that came from outside. BadRequest where the template refuses it."""
+        given = _marked({**values, "messages": [_plain(message) for message in messages]}, mark)
+        try:
+            return self._template.render({**self._values, "add_generation_prompt": True, **given})
+        # A template is a stranger's program: whatever it raises concerns these messages alone.
+        except Exception as error:  # noqa: BLE001
+            raise BadRequest(f"The model's chat template does not take these messages: {error}", param="messages") from None
+
+
+class Prompter:
+    """Requests become tokens of one model."""
+
+    def __init__(self, vocabulary: Vocabulary, template: ChatTemplate) -> None:
+        self._vocabulary, self.template = vocabulary, template
+        words = sorted(vocabulary.control_words, key=len, reverse=True)
+        self._control = re.compile("|".join(map(re.escape, words))) if words else None
+
+    def tokens(self, request: Generation) -> list[int]:
+        """The prompt's tokens: messages through the template, or the raw prompt with its control words as they stand."""
+        if request.prompt is not None:
+            tokens = self._vocabulary.tokenize(request.prompt, special=True)
+        else:
+            if not request.messages:
+                raise BadRequest("There are no messages.", hint="Send at least one message, or a prompt.", param="messages")
+            text = self.template.render(request.messages, request.template_values, self._mark)
+            tokens = [token for part, special in _parts(text) for token in self._vocabulary.tokenize(part, special=special)]
+        bos = self._vocabulary.bos
+        if bos is not None and tokens[:1] != [bos]:
+            tokens.insert(0, bos)
+        if not tokens:
+            raise BadRequest("The prompt is empty.", hint="Send some text.", param="prompt")
+        return tokens
+
+    def _mark(self, text: str) -> str:
+        text = text.replace(_OPEN, "").replace(_CLOSE, "")
+        return self._control.sub(lambda found: f"{_OPEN}{found[0]}{_CLOSE}", text) if self._control else text
+
+
+def _parts(text: str) -> list[tuple[str, bool]]:
+    """The text cut at the marks: (part, whether its control words are the template's own)."""
+    pieces = re.split(f"[{_OPEN}{_CLOSE}]", text)
+    return [(piece, index % 2 == 0) for index, piece in enumerate(pieces) if piece]
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    """A message as templates expect it: content is one text, and absent fields are absent."""
+    return {**msgspec.to_builtins(message), "role": message.role, "content": content_text(message.content)}
+
+
+def _marked(value: Any, mark: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return mark(value)
+    if isinstance(value, Mapping):
+        return {key: _marked(one, mark) for key, one in value.items()}
+    return [_marked(one, mark) for one in value] if isinstance(value, list) else value
+
+
+def content_text(content: str | Sequence[Mapping[str, Any]] | None) -> str:
+    """The text of a message's content; text parts are joined. BadRequest for parts that are no text."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    texts = []
+    for part in content:
+        if part.get("type") != "text" or not isinstance(part.get("text"), str):
+            raise BadRequest(
+                f"This model takes text, not a content part of type {part.get('type')!r}.", hint="Send text parts only.", param="messages"
+            )
+        texts.append(part["text"])
+    return "\n".join(texts)
+
+
+def _to_json(value: Any, indent: int | None = None, **_: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _raise(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)

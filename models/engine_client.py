@@ -1,0 +1,116 @@
+"""The engine as the server sees it: one worker process for one GGUF. Imports nothing heavy; nothing here blocks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.core.records import Context, Generation, Message, Piece
+from app.core.workers.parent import State, Worker
+
+
+class EngineSettings(msgspec.Struct, frozen=True):
+    """How to run a model. 0 (context, threads) and -1 (gpu_layers) mean: chosen for this machine.
+
+    `context` is in tokens and shared by up to `parallel` requests at once; one request gets at most what the model was trained for.
+    """
+
+    context: int = 0
+    parallel: int = 8
+    threads: int = 0
+    gpu_layers: int = -1
+    max_queue: int = 32
+
+
+class EngineInfo(msgspec.Struct, frozen=True):
+    """A loaded model. `context` is one request's limit, `cells` what all share (tokens); sizes in bytes."""
+
+    name: str
+    architecture: str
+    quantisation: str
+    parameters: int
+    size_bytes: int
+    context: int
+    cells: int
+    parallel: int
+    threads: int
+    gpu_layers: int
+    chat_template: bool
+
+
+class EngineClient:
+    """One model, in a process that `start` or the first request starts; when it dies, its requests get `WorkerDied`, and the next starts it anew."""
+
+    def __init__(self, model: Path, settings: EngineSettings, *, name: str, logs: Path) -> None:
+        self.model, self.settings = model, settings
+        self.progress = 0.0
+        body = {"model": str(model), **msgspec.to_builtins(settings)}
+        self._worker = Worker(name, "models.engine_worker", body, logs=logs, on_event=self._on_event)
+
+    def _on_event(self, event: Any) -> None:
+        if isinstance(event, dict):
+            self.progress = float(event.get("load_progress", self.progress))
+
+    async def start(self) -> EngineInfo:
+        """Load the model if it isn't; BadRequest (code "bad_model_file") where it can't be."""
+        if self._worker.state in (State.STOPPED, State.FAILED):
+            self.progress = 0.0
+        return msgspec.convert(await self._worker.start(), EngineInfo)
+
+    async def generate(self, request: Generation, context: Context) -> AsyncIterator[Piece]:
+        """The text, piece by piece. Closing the iterator cancels the request. Errors: `OndolError`s, `Busy` when the queue is full."""
+        body = {"request": msgspec.to_builtins(request), "priority": context.priority.value, "chat_id": context.chat_id}
+        async with contextlib.aclosing(self._worker.stream("generate", body, request_id=context.request_id)) as items:
+            async for item in items:
+                yield msgspec.convert(item, Piece)
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """The length of the prompt that these messages become, in the model's tokens."""
+        return int(await self._worker.call("count", {"messages": msgspec.to_builtins(tuple(messages))}))
+
+    async def count_text(self, prompt: str) -> int:
+        """The length of a raw prompt in the model's tokens."""
+        return int(await self._worker.call("count", {"prompt": prompt}))
+
+    async def stats(self) -> dict[str, int]:
+        """The fields of `models.engine.Stats`."""
+        return dict(await self._worker.call("stats"))
+
+    async def stop(self) -> None:
+        """End the process: the memory comes back. Requests under way fail."""
+        await self._worker.stop()
+        self.progress = 0.0
+
+    @property
+    def info(self) -> EngineInfo | None:
+        """Of the loaded model; None until it was loaded once."""
+        return None if self._worker.meta is None else msgspec.convert(self._worker.meta, EngineInfo)
+
+    @property
+    def state(self) -> State:
+        """stopped, starting, ready, waiting or failed."""
+        return self._worker.state
+
+    @property
+    def reason(self) -> str:
+        """Why it ended or failed; empty while all is well."""
+        return self._worker.reason
+
+    @property
+    def busy(self) -> int:
+        """Requests under way."""
+        return self._worker.busy
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last request ended; 0 while one is under way."""
+        return self._worker.idle_seconds
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id while it lives."""
+        return self._worker.pid

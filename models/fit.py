@@ -1,0 +1,75 @@
+"""How a model is laid out on this machine: layers on the GPU, threads, tokens of context. Pure: numbers in, numbers out."""
+
+from __future__ import annotations
+
+import msgspec
+
+from models.gguf import Header
+
+DEFAULT_CELLS = 16_384
+SMALLEST_CELLS = 2_048
+MEMORY_SHARE = 0.25  # of the free memory, for the KV cache; the rest is the weights', the page cache's, and everyone else's
+VRAM_MARGIN = 768 * 1024 * 1024  # llama.cpp's own buffers, and the display's
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """What there is. Memory in bytes; `usable_cores` are those that affinity and container limits leave to this process."""
+
+    physical_cores: int
+    usable_cores: int
+    free_memory: int
+    free_vram: int = 0
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """The settings that override what would be chosen: 0 for context and threads, -1 for layers mean "choose"."""
+
+    context: int = 0
+    parallel: int = 8
+    threads: int = 0
+    gpu_layers: int = -1
+
+
+class Fit(msgspec.Struct, frozen=True):
+    """`cells`: tokens that all sequences share; `context`: tokens of one request; `gpu_layers`: of the layers and the output."""
+
+    cells: int
+    context: int
+    threads: int
+    gpu_layers: int
+
+
+def fit(header: Header, wishes: Wishes, machine: Machine) -> Fit:
+    """The layout for this model on this machine."""
+    cells = wishes.context or _cells(header, wishes.parallel, machine)
+    return Fit(
+        cells=cells,
+        context=min(cells, header.context_length or cells),
+        threads=wishes.threads or threads(machine.physical_cores, machine.usable_cores),
+        gpu_layers=wishes.gpu_layers if wishes.gpu_layers >= 0 else _gpu_layers(header, cells, machine.free_vram),
+    )
+
+
+def threads(physical: int, usable: int) -> int:
+    """One for each physical core, never more than this process may use: a thread too many makes all the others wait for it."""
+    return max(1, min(physical or usable, usable or physical))
+
+
+def _cells(header: Header, parallel: int, machine: Machine) -> int:
+    """Enough for several chats with passages, as far as the memory goes; rounded down to llama.cpp's step of 256."""
+    trained = header.context_length or DEFAULT_CELLS
+    wanted = min(DEFAULT_CELLS, trained * parallel)
+    free = machine.free_vram or machine.free_memory
+    if header.kv_bytes_per_token:
+        wanted = min(wanted, max(SMALLEST_CELLS, int(free * MEMORY_SHARE) // header.kv_bytes_per_token))
+    return max(256, wanted // 256 * 256)
+
+
+def _gpu_layers(header: Header, cells: int, free_vram: int) -> int:
+    """All layers and the output where weights and cache fit, as many as fit otherwise; none without a GPU."""
+    if free_vram <= 0 or not header.layers:
+        return 0
+    room = free_vram - VRAM_MARGIN
+    units = header.layers + 1
+    per_layer = header.file_size / units + header.kv_bytes_per_token * cells / header.layers
+    return max(0, min(units, int(room / per_layer)))

@@ -1,0 +1,106 @@
+"""What one step of the engine does: who is let in, who has to make room, and how many tokens of whom are computed.
+
+Pure functions over frozen values. The order of everything is (rank, order): a person's chat before a task before bulk
+work, and the older request first. The first in that order always gets on, so nothing can block everything.
+
+- Every row that generates gets its token in every step. What is left of the step goes to prompts, in order.
+- A row that runs owns the cells that it fills and those that its waiting tokens will fill. When all rows together need more
+  than there are, the last in the order gives its cells back and waits; its tokens are computed again later.
+- The head of the queue is let in when a slot and its cells are free, or when rows of a *lower rank* can make room.
+  Nobody overtakes the head: a long prompt doesn't starve behind short ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+SLACK = 64  # cells kept free when a request is let in beside others, so that it isn't sent out again at once
+SMALLEST_CHUNK = 16
+FIRST_CHUNK = 64  # until a speed was measured: on a slow machine a full batch can take a minute
+
+
+class Row(NamedTuple):
+    """A request as the scheduler sees it. `cells`: tokens in the KV cache; `pending`: tokens still to compute (1: it generates)."""
+
+    id: int
+    rank: int
+    order: int
+    cells: int
+    pending: int
+
+
+class Limits(NamedTuple):
+    """What a step may use: sequence slots, cells of the KV cache, tokens in one batch, and tokens of prompts beside rows that generate."""
+
+    slots: int
+    cells: int
+    batch: int
+    chunk: int
+
+
+class Plan(NamedTuple):
+    """What to do, in this order: send out, let in, compute `(id, tokens)`."""
+
+    evict: tuple[int, ...]
+    admit: tuple[int, ...]
+    work: tuple[tuple[int, int], ...]
+
+
+def schedule(running: Sequence[Row], waiting: Sequence[Row], limits: Limits) -> Plan:
+    """The plan of one step. Rows sent out in this plan are not let in by it."""
+    rows = sorted(running, key=_place)
+    evict: list[int] = []
+    while len(rows) > 1 and _need(rows) > limits.cells:
+        evict.append(rows.pop().id)
+    admit: list[int] = []
+    # A row that had to go is older than what waits behind it: nobody comes in until it may.
+    for head in [] if evict else sorted(waiting, key=_place):
+        stay = _room_for(head, rows, limits)
+        if stay is None:
+            break
+        evict += [row.id for row in rows[stay:]]
+        rows = sorted([*rows[:stay], head], key=_place)
+        admit.append(head.id)
+    return Plan(tuple(evict), tuple(admit), _share(rows, limits))
+
+
+def chunk(seconds_per_token: float, target: float, largest: int) -> int:
+    """Tokens of prompts in one step so that it takes about `target` seconds.
+
+    A power of two, so that small changes of the measured speed don't move the places where prompts are cut.
+    """
+    if seconds_per_token <= 0:
+        return min(largest, FIRST_CHUNK)
+    fitting = max(SMALLEST_CHUNK, int(target / seconds_per_token))
+    return int(min(largest, 1 << (fitting.bit_length() - 1)))
+
+
+def _place(row: Row) -> tuple[int, int]:
+    return row.rank, row.order
+
+
+def _need(rows: Sequence[Row]) -> int:
+    return sum(row.cells + row.pending for row in rows)
+
+
+def _room_for(head: Row, rows: Sequence[Row], limits: Limits) -> int | None:
+    """How many of `rows` (in order) may stay when `head` comes in; None where even all lower ranks leaving is not enough."""
+    for stay in range(len(rows), -1, -1):
+        if stay < len(rows) and rows[stay].rank <= head.rank:
+            return None
+        slack = SLACK if stay else 0
+        if stay < limits.slots and _need(rows[:stay]) + head.pending + slack <= limits.cells:
+            return stay
+    return 0 if not rows else None
+
+
+def _share(rows: Sequence[Row], limits: Limits) -> tuple[tuple[int, int], ...]:
+    """Rows that generate first, then prompts from the front until the step is full."""
+    work = [(row.id, 1) for row in rows if row.pending == 1]
+    left = min(limits.chunk, limits.batch - len(work)) if work else limits.batch
+    for row in rows:
+        if row.pending > 1 and left > 0:
+            work.append((row.id, min(row.pending, left)))
+            left -= work[-1][1]
+    return tuple(work)
