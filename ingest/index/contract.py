@@ -1,0 +1,19 @@
+"""The contract of the vector leg: another index can take the place of ours behind it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ingest.search.visible import Restriction
+
+
+class VectorSearch(Protocol):
+    """Nearest chunks of a store's current generation."""
+
+    async def query(self, store: str, vector: bytes, limit: int, allowed: Restriction | None = None) -> list[tuple[int, float]]:
+        """(chunk pk, cosine) best first, at most `limit`; only chunks whose document `allowed` lets through.
+
+        `vector` is float32, little endian, of length 1. What the book acknowledged before the call is seen, and what it
+        deleted is not. Errors: StoreNotFound, BadRequest for a vector of other dimensions, WorkerDied.
+        """
+        ...
