@@ -9,6 +9,7 @@ from typing import Any
 
 from litestar import Request, Response, post
 from litestar.datastructures import State
+from litestar.params import JSONBody
 from litestar.response import Stream
 
 from app.api import shapes
@@ -34,7 +35,7 @@ def wants_events(request: Request[Any, Any, State], body: ChatRequest) -> bool:
 
 
 @post("/v1/chat/completions", status_code=200, tags=["OpenAI"])
-async def chat_completions(request: Request[Any, Any, State], state: State, data: ChatRequest) -> Response[Any]:
+async def chat_completions(request: Request[Any, Any, State], state: State, data: JSONBody[ChatRequest]) -> Response[Any]:
     """Chat with an assistant or a model."""
     parts: Parts = state.parts
     context = context_of(request)

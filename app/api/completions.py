@@ -10,6 +10,7 @@ from typing import Any
 
 from litestar import Request, Response, post
 from litestar.datastructures import State
+from litestar.params import JSONBody
 from litestar.response import Stream
 
 from app.api import shapes
@@ -24,7 +25,7 @@ from app.pipeline.steps import Done, Step, Text
 
 
 @post("/v1/completions", status_code=200, tags=["OpenAI"])
-async def completions(request: Request[Any, Any, State], state: State, data: CompletionRequest) -> Response[Any]:
+async def completions(request: Request[Any, Any, State], state: State, data: JSONBody[CompletionRequest]) -> Response[Any]:
     """Complete a prompt, or each of several."""
     parts: Parts = state.parts
     prompts = [data.prompt] if isinstance(data.prompt, str) else data.prompt

@@ -9,6 +9,7 @@ from typing import Any
 
 from litestar import Request, post
 from litestar.datastructures import State
+from litestar.params import JSONBody
 
 from app.api.parts import Parts
 from app.api.shapes import EmbeddingRequest
@@ -19,7 +20,7 @@ MOST = 2048
 
 
 @post("/v1/embeddings", status_code=200, tags=["OpenAI"])
-async def embeddings(request: Request[Any, Any, State], state: State, data: EmbeddingRequest) -> dict[str, Any]:
+async def embeddings(request: Request[Any, Any, State], state: State, data: JSONBody[EmbeddingRequest]) -> dict[str, Any]:
     """Embed texts."""
     parts: Parts = state.parts
     texts = [data.input] if isinstance(data.input, str) else data.input

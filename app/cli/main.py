@@ -1,0 +1,34 @@
+"""`ondol`: the command line. Each command loads only what it needs, so that help and small commands are quick."""
+
+from __future__ import annotations
+
+import typer
+
+from app.cli import ask, configuration, doctor, ingest, key, models, search, serve, tray
+
+EPILOG = (
+    "Exit statuses: 0 done, 1 some items failed, 2 wrong usage, 66 not found, 69 a configured service failed, 74 disk full, "
+    "75 try again later, 77 not allowed, 78 wrong configuration, 130 interrupted."
+)
+command = typer.Typer(
+    name="ondol",
+    help="A private assistant over your own PostgreSQL and documents, on this machine.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+serve.add(command)
+key.add(command)
+ask.add(command)
+search.add(command)
+command.add_typer(ingest.command, name="ingest")
+command.add_typer(models.command, name="models")
+tray.add(command)
+doctor.add(command)
+command.add_typer(configuration.command, name="config")
+
+
+def main() -> None:
+    """The entry point of `ondol`."""
+    command()

@@ -1,0 +1,119 @@
+"""The server's process: one per home, its socket bound before anything else, its record written when it listens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from litestar.types import ASGIApp
+
+from app.cli.output import Output
+from app.core import logs, server_record
+from app.core.credentials import api_key
+from app.core.errors import BadSetting, Conflict
+from app.core.locks import FileLock
+from app.core.paths import Home
+from app.core.settings import load_settings
+
+GRACE_SECONDS = 5
+
+
+def run(out: Output, *, host: str | None, port: int | None, until_stdin_closes: bool) -> int:
+    """Serve until interrupted. Conflict where another server has this home or this port."""
+    home = Home.find()
+    flags = {name: value for name, value in (("server.host", host), ("server.port", port)) if value is not None}
+    settings = load_settings(home, environ=os.environ, flags=flags)
+    logs.setup(home.logs, "server", settings.log)
+    with _only_one(home), _bound(settings.server.host, settings.server.port) as listening:
+        from app.main import build
+
+        server = build(home, settings)
+        address, bound = listening.getsockname()[:2]
+        reached = "127.0.0.1" if address in ("0.0.0.0", "::") else address  # noqa: S104 - compared, not bound
+        record = server_record.ServerRecord.of_this_process(host=reached, port=bound, instance=server.instance, version=server.version)
+
+        def ready() -> None:
+            server_record.write(home, record)
+            url = f"http://{reached}:{bound}"
+            out.data({"event": "listening", "url": url, "instance": server.instance, "pid": os.getpid()})
+            out.text(f"Ondol listens on {url}/v1\nThe API key is {api_key(home)}\nCtrl-C ends it.")
+
+        try:
+            asyncio.run(_serve(server.app, listening, ready, until_stdin_closes))
+        finally:
+            server_record.remove(home, record)
+    return 0
+
+
+@contextlib.contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    running = server_record.running(home)
+    if running is not None:
+        raise Conflict(
+            f"A server already runs over this data folder, at http://{running.host}:{running.port} (pid {running.pid}).",
+            hint="Use it, stop it, or set ONDOL_HOME to another folder.",
+        )
+    with FileLock(home.locks / "server.lock", wait=5, who="a server"):
+        yield
+
+
+@contextlib.contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    if sys.platform != "win32":
+        # There it would let two servers share a port.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(512)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"Port {port} is in use by another program.", hint=f"Try `ondol serve --port {port + 1}`, or --port 0 for a free one."
+            ) from None
+        if error.errno == errno.EACCES:
+            raise BadSetting(f"Port {port} may not be used by this user.", hint="Choose a port above 1023.") from None
+        raise BadSetting(
+            f"The address {host} can't be listened on: {error.strerror}.", hint="Set server.host to an address of this machine."
+        ) from None
+    with listening:
+        yield listening
+
+
+async def _serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], None], until_stdin_closes: bool) -> None:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]  # Litestar's ASGI types and uvicorn's differ in name only
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        server_header=False,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = uvicorn.Server(config)
+    if until_stdin_closes:
+        threading.Thread(target=_stop_with_stdin, args=(asyncio.get_running_loop(), server), daemon=True).start()
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started and not task.done():
+        await asyncio.sleep(0.01)
+    if server.started:
+        ready()
+    await task
+
+
+def _stop_with_stdin(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:
+    """Whoever started this server has gone, or closed its end of the pipe."""
+    with contextlib.suppress(OSError, ValueError):
+        while sys.stdin.buffer.read(4096):
+            pass
+    loop.call_soon_threadsafe(server.handle_exit, signal.SIGTERM, None)

@@ -1,0 +1,69 @@
+"""What the command line does by itself where no server runs: search the book, and find an embedder to ingest with."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+from app.core.credentials import api_key
+from app.core.paths import Home
+from app.core.records import Context, SearchQuery
+from app.core.server_record import running
+from app.core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from models.embedder import Embedder
+    from models.installed import InstalledModel
+
+
+def prepared(home: Home, process: str) -> Settings:
+    """Settings read, log opened, egress guarded: how every command that works by itself begins."""
+    from app.core import egress, logs
+
+    settings = load_settings(home, environ=os.environ, flags={})
+    logs.setup(home.logs, process, settings.log)
+    egress.quiet_libraries(os.environ)
+    return settings
+
+
+def embedding_model(home: Home) -> InstalledModel:
+    """The default embedding model; ModelNotFound says how to get one."""
+    from models.library import Library
+
+    return Library(home.models).find("default", "embedding")
+
+
+def embedder(home: Home, settings: Settings) -> Embedder:
+    """Through the running server's worker, else in this process; torch is imported with the first text."""
+    model = embedding_model(home)
+    server = running(home)
+    if server is not None:
+        from models.remote_embedder import RemoteEmbedder
+
+        return RemoteEmbedder(server.host, server.port, api_key(home), model)
+    from models.sentence import open_embedder
+
+    return open_embedder(model, settings.models.threads)
+
+
+def search(home: Home, store: str, query: str, limit: int) -> list[dict[str, Any]]:
+    """Hits in the API's shape, from the book alone."""
+    from app.api.shapes import search_hit
+    from ingest.index.exact import ExactVectors
+    from ingest.search.hybrid import Searcher
+    from models.embed_client import EmbedClient
+    from models.library import Library
+
+    settings = prepared(home, "search")
+
+    async def run() -> list[dict[str, Any]]:
+        client = EmbedClient(Library(home.models), logs=home.logs, threads=settings.models.threads, idle_seconds=60)
+        try:
+            searcher = Searcher(home.book, client, ExactVectors(home))
+            result = await searcher.search(store, SearchQuery(query, limit), Context())
+            return [search_hit(passage) for passage in result.passages]
+        finally:
+            await client.stop()
+
+    return asyncio.run(run())

@@ -1,0 +1,111 @@
+"""This machine's own parts as the API and the pipeline want them: stores, embeddings, sentence vectors, and their health."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from app.api.parts import Embedded, StoreInfo
+from app.core.errors import ModelNotFound, OndolError
+from app.core.records import Context, SearchQuery, SearchResult
+from app.core.tokens import estimate_tokens
+from app.pipeline.similarity import Vector, vectors
+from ingest.index.client import IndexClient
+from ingest.search.hybrid import Searcher
+from models.embed_client import EmbedClient
+from models.library import Library
+
+log = logging.getLogger(__name__)
+STORES_FRESH_SECONDS = 1.0
+
+
+class LocalStores:
+    """The book's stores. The list is read at most once a second: the model picker asks for it at every page load."""
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._searcher = searcher
+        self._seen: tuple[float, tuple[StoreInfo, ...]] = (0.0, ())
+
+    async def stores(self) -> Sequence[StoreInfo]:
+        """All stores, by name; none where nothing was ingested yet."""
+        at, known = self._seen
+        if time.monotonic() - at > STORES_FRESH_SECONDS:
+            known = tuple(
+                StoreInfo(one.name, one.documents, one.chunks, one.created_at, one.bytes) for one in await self._searcher.stores()
+            )
+            self._seen = (time.monotonic(), known)
+        return known
+
+    async def search(self, store: str, query: SearchQuery, context: Context) -> SearchResult:
+        """Hybrid search in one store."""
+        return await self._searcher.search(store, query, context)
+
+
+class LocalEmbeddings:
+    """The default embedding model, by its own name or as `default`."""
+
+    def __init__(self, library: Library, client: EmbedClient) -> None:
+        self._library, self._client = library, client
+
+    async def embed(self, model: str, texts: Sequence[str], *, query: bool) -> Embedded:
+        """Vectors of texts. ModelNotFound for another model: one embedder is loaded, the one that fills the stores."""
+        found = await asyncio.to_thread(self._library.find, model, "embedding")
+        info = await self._client.info()
+        if found.id != info.model:
+            raise ModelNotFound(
+                f"The embedding model in use is '{info.model}', not '{found.id}'.", hint="`ondol models use` changes it.", param="model"
+            )
+        data, dimensions = await self._client.vectors_bytes(texts, "query" if query else "passage")
+        return Embedded(info.model, data, dimensions, sum(estimate_tokens(text) for text in texts))
+
+
+class LocalSentences:
+    """Sentence vectors through the embed worker, for quotes and citations."""
+
+    def __init__(self, client: EmbedClient) -> None:
+        self._client = client
+
+    async def passages(self, texts: Sequence[str]) -> list[Vector]:
+        """Vectors of sentences."""
+        return vectors(*await self._client.vectors_bytes(texts, "passage"))
+
+    async def queries(self, texts: Sequence[str]) -> list[Vector]:
+        """Vectors of questions."""
+        return vectors(*await self._client.vectors_bytes(texts, "query"))
+
+
+class LocalParts:
+    """The workers of this machine: started when there is something to search, watched, and stopped together."""
+
+    def __init__(self, stores: LocalStores, index: IndexClient, embed: EmbedClient) -> None:
+        self._stores, self._index, self._embed = stores, index, embed
+        self._warming: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns at once; the workers warm up behind it, so that the first question doesn't pay for their start."""
+        self._warming = asyncio.create_task(self._warm(), name="warm up")
+
+    async def _warm(self) -> None:
+        while not await self._stores.stores():
+            await asyncio.sleep(2.0)
+        for begin in (self._index.start, self._embed.start):
+            try:
+                await begin()
+            except OndolError as error:
+                log.warning("not ready yet: %s", error)
+
+    async def health(self) -> dict[str, Any]:
+        """A state per part, without waiting for any."""
+        return {"index": self._index.health(), "embedder": self._embed.health()}
+
+    async def stop(self) -> None:
+        """End the workers."""
+        if self._warming is not None:
+            self._warming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._warming
+        await asyncio.gather(self._index.stop(), self._embed.stop())

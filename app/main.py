@@ -1,0 +1,161 @@
+"""The one place where concrete parts are wired: settings in, a ready application out.
+
+Parts load when they are configured: no native library is imported here or in what this imports; the workers that need one are
+processes of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from litestar.types import ASGIApp
+
+from app.api.asgi import application
+from app.api.metrics import Metrics
+from app.api.parts import Access, Parts
+from app.assistants import assistants, unknown_sources
+from app.backends import simple as simple_backend
+from app.backends.contract import Backend, SimpleBackend
+from app.core import egress
+from app.core.credentials import api_key
+from app.core.errors import BadSetting
+from app.core.machine import Machine
+from app.core.paths import Home
+from app.core.registry import load
+from app.core.settings import PartSettings, Settings
+from app.local import LocalEmbeddings, LocalParts, LocalSentences, LocalStores
+from app.pipeline.answer import Answerer
+from app.pipeline.assistant import Assistant
+from app.pipeline.gather import Wired
+from app.pipeline.service import Service
+from app.sources import simple as simple_source
+from app.sources.contract import SimpleSource, Source
+from app.sources.store import StoreSource
+from app.state.answers import AnswerLog
+from ingest.index.client import IndexClient
+from ingest.search.hybrid import Searcher
+from ingest.search.relevance import DEFAULT_THRESHOLD
+from models.embed_client import EmbedClient
+from models.library import Library
+
+log = logging.getLogger(__name__)
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A wired server: its application, and the token that tells this run from any other."""
+
+    app: ASGIApp
+    instance: str
+    version: str
+
+
+def version() -> str:
+    """Of the installed distribution."""
+    try:
+        return metadata.version("ondol")
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
+def build(home: Home, settings: Settings) -> Server:
+    """Wire everything over this home. BadSetting where the configuration can't be carried out."""
+    egress.quiet_libraries(os.environ)
+    egress.install(egress.policy(settings))
+    instance, started = secrets.token_hex(8), time.time()
+
+    library = Library(home.models, offline=settings.network == "offline")
+    embed = EmbedClient(library, logs=home.logs, threads=settings.models.threads, idle_seconds=settings.models.embedder_idle_minutes * 60)
+    index = IndexClient(home, logs=home.logs)
+    searcher = Searcher(home.book, embed, index)
+    stores = LocalStores(searcher)
+    local = LocalParts(stores, index, embed)
+
+    machine = Machine(home, settings, searcher, library)
+    backends = _backends(settings, machine)
+    sources = _sources(settings, machine)
+    ledger = AnswerLog(home.state)
+
+    async def current() -> Mapping[str, Assistant]:
+        known = await stores.stores()
+        wired = {store.name: Wired(StoreSource(searcher, store.name)) for store in known}
+        return assistants(settings, backends, sources, wired, DEFAULT_THRESHOLD)
+
+    service = Service(backends, current, Answerer(LocalSentences(embed), ledger))
+
+    async def health() -> dict[str, Any]:
+        models = [model for model in (await service.listing()).models if model.kind == "chat"]
+        engine = next((model.state for model in models if model.state in ("loaded", "loading", "failed")), "idle")
+        state = "ready" if engine == "loaded" else engine
+        return {**await local.health(), "engine": {"state": state, "models": len(models)}}
+
+    async def starts() -> None:
+        for name in unknown_sources(settings, await stores.stores()):
+            log.warning("an assistant names the source '%s', which is neither configured nor a store yet", name)
+        await local.start()
+
+    async def stops() -> None:
+        await service.close()
+        for wired in sources.values():
+            await wired.source.close()
+        await local.stop()
+        ledger.close()
+
+    hosts = frozenset(host.lower() for host in (settings.server.host, *settings.server.allowed_hosts))
+    access = Access(api_key(home), hosts, frozenset(settings.server.cors_origins))
+    parts = Parts(service, stores, LocalEmbeddings(library, embed), access, Metrics(), health, instance, version(), started)
+    return Server(application(parts, starts=[starts], stops=[stops]), instance, parts.version)
+
+
+def _backends(settings: Settings, machine: Machine) -> dict[str, Backend]:
+    """The configured backends, the first of them the default; this machine's own models always among them."""
+    made = {name: _backend(name, part, machine) for name, part in settings.backends.items()}
+    if not any(part.type == "llama" for part in settings.backends.values()):
+        made[LOCAL] = load("ondol.backends", "llama")(LOCAL, {}, machine)
+    return made
+
+
+def _backend(name: str, part: PartSettings, machine: Machine) -> Backend:
+    make = load("ondol.backends", part.type)
+    if isinstance(make, type):
+        wrapped = _construct(name, make, part)
+        if isinstance(wrapped, SimpleBackend) and not isinstance(wrapped, Backend):
+            return simple_backend.SimpleAdapter(name, wrapped)
+    else:
+        wrapped = make(name, part.config, machine)
+    if not isinstance(wrapped, Backend):
+        raise BadSetting(f"The backend '{name}': {part.type} has neither process_query and get_model_info nor the full contract.")
+    return wrapped
+
+
+def _sources(settings: Settings, machine: Machine) -> dict[str, Wired]:
+    return {name: Wired(_source(name, part, machine), part.weight, part.deadline) for name, part in settings.sources.items()}
+
+
+def _source(name: str, part: PartSettings, machine: Machine) -> Source:
+    make = load("ondol.sources", part.type)
+    if isinstance(make, type):
+        wrapped = _construct(name, make, part)
+        if isinstance(wrapped, SimpleSource) and not isinstance(wrapped, Source):
+            return simple_source.SimpleAdapter(name, wrapped)
+    else:
+        wrapped = make(name, part.config, machine)
+    if not isinstance(wrapped, Source):
+        raise BadSetting(f"The source '{name}': {part.type} has neither `async search(query)` nor the full contract.")
+    return wrapped
+
+
+def _construct(name: str, cls: type, part: PartSettings) -> Any:
+    """A plain class, with its config as keyword arguments."""
+    try:
+        return cls(**part.config)
+    except TypeError as error:
+        raise BadSetting(f"'{name}': {cls.__name__} does not take this config: {error}.") from None
