@@ -65,7 +65,10 @@ def generations(book: sqlite3.Connection) -> list[Generation]:
         "SELECT g.id, s.id, s.name, g.model, g.fingerprint, g.dimensions, g.created_at FROM generations g"
         " JOIN stores s ON s.id = g.store_id WHERE g.state = 'current' ORDER BY s.name"
     )
-    return [Generation(*row[:6], f"{row[0]} {row[6]!r} {row[4]}") for row in rows]
+    return [
+        Generation(id, store_id, store, model, fingerprint, dimensions, f"{id} {created_at!r} {fingerprint}")
+        for id, store_id, store, model, fingerprint, dimensions, created_at in rows
+    ]
 
 
 def generation(book: sqlite3.Connection, store: str) -> Generation | None:

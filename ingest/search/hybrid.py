@@ -142,7 +142,7 @@ class Searcher:
         passages = tuple(
             msgspec.structs.replace(one.passage, score=score, relevance=value) for (one, score), value in zip(found, spoken, strict=True)
         )
-        return SearchResult(passages, max(spoken, default=0.0), failed)
+        return SearchResult(passages, trust=ask.trust, relevance=max(spoken, default=0.0), failed=failed)
 
     def _background(self, reader: Reader, ask: _Ask, vector: bytes) -> array[float]:
         """The store's mean vector, taken again when the store has doubled or halved."""

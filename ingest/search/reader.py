@@ -74,9 +74,9 @@ class Reader:
         rows = self._book.execute(
             """
             SELECT s.name, (SELECT count(*) FROM documents d WHERE d.store_id = s.id), count(c.pk), s.created_at,
-                   coalesce(sum(length(CAST(c.text AS BLOB))), 0)
-                   + coalesce(count(c.pk) * 4 * (SELECT max(g.dimensions) FROM generations g WHERE g.store_id = s.id AND g.state = 'current'), 0)
-            FROM stores s LEFT JOIN chunks c ON c.store_id = s.id GROUP BY s.id ORDER BY s.name
+                   coalesce(sum(length(CAST(c.text AS BLOB))), 0) + 4 * count(c.pk) * coalesce(max(g.dimensions), 0)
+            FROM stores s LEFT JOIN chunks c ON c.store_id = s.id LEFT JOIN generations g ON g.store_id = s.id AND g.state = 'current'
+            GROUP BY s.id ORDER BY s.name
             """
         )
         return [StoreInfo(*row) for row in rows]
