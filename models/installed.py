@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from app.core.errors import ItemError
+from app.core.errors import BadRequest, ItemError
 from models import names
+from models.embedder import EmbedderInfo
 from models.embedding_folder import EmbeddingFacts
 
 RECORD = "model.json"
@@ -52,19 +53,16 @@ class InstalledModel(msgspec.Struct, frozen=True):
     parameters: int | None = None
     embedding: EmbeddingFacts | None = None
 
-    @property
-    def fingerprint(self) -> str:
-        """Changes with anything that changes an embedding model's vectors. fp32 is the one precision there is for now."""
-        return fingerprint(self, "fp32")
 
-
-def fingerprint(model: InstalledModel, precision: str) -> str:
-    """Of an embedding model at a precision: its id in front, for people who read the book."""
+def embedder_info(model: InstalledModel, precision: str = "fp32") -> EmbedderInfo:
+    """What an index must know of an embedding model, without loading it. BadRequest for a model of another kind."""
     facts = model.embedding
     if facts is None:
-        raise ItemError(f"{model.id} is not an embedding model.", hint="Choose one of kind embedding in `ondol models list`.")
-    rest = "\0".join((model.sha256, facts.digest, facts.query_prefix, facts.passage_prefix, str(facts.dimensions)))
-    return f"{model.id}:{precision}:{hashlib.sha256(rest.encode()).hexdigest()[:24]}"
+        raise BadRequest(f"{model.id} is not an embedding model.", hint="Choose one of kind embedding: see `ondol models list`.")
+    parts = (model.sha256, facts.digest, facts.query_prefix, facts.passage_prefix, str(facts.dimensions))
+    # The id and the precision in front are for people who read the book.
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+    return EmbedderInfo(model.id, f"{model.id}:{precision}:{digest}", facts.dimensions, facts.max_tokens)
 
 
 def read_model(folder: Path) -> InstalledModel:

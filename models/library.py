@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from app.core import egress
-from app.core.errors import BadRequest, Conflict, EgressRefused, ItemError, ModelNotFound, foreign
+from app.core.errors import BadRequest, CallerError, Conflict, EgressRefused, ItemError, ModelNotFound, foreign
 from app.core.locks import FileLock
 from models import catalogue, disk, names
 from models.installed import RECORD, InstalledModel, ModelRecord, read_model
@@ -114,8 +114,8 @@ class Library:
             staged.mkdir()
             try:
                 record = stage(delivered, staged, spec.text, told)
-            except ItemError:
-                # Damaged bytes must not be what the next pull goes on from.
+            except (CallerError, ItemError):
+                # Damaged or useless bytes must not be what the next pull goes on from.
                 disk.remove_tree(area)
                 raise
             model = self._publish(staged, record)

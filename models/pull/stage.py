@@ -19,11 +19,25 @@ import msgspec
 from app.core.errors import BadRequest, ItemError
 from models import disk, names
 from models.embedding_folder import card, read_facts
+from models.gguf import read_header
 from models.installed import ModelRecord
 from models.pull.choose import Choice, choose
 from models.pull.spec import Progress, Told
 
 ARCHIVES = {".zip", ".whl"}
+# Encoders and image projectors: they load in llama.cpp, but don't write.
+_NOT_CHAT = {
+    "bert",
+    "nomic-bert",
+    "nomic-bert-moe",
+    "jina-bert-v2",
+    "jina-bert-v3",
+    "modern-bert",
+    "neo-bert",
+    "eurobert",
+    "t5encoder",
+    "clip",
+}
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -97,15 +111,21 @@ def _describe(
         id = names.folder_id(title, delivered.container, packaged=delivered.packaged)
         return msgspec.structs.replace(record, id=_named(id), licence=licence or record.licence, embedding=read_facts(target, id))
     main = choice.target(choice.files[0])
-    header = _header(target / main)
+    header = read_header(target / main)
+    if header.architecture in _NOT_CHAT:
+        raise BadRequest(
+            f"{main} is no chat model ({header.architecture}).",
+            hint="Embedding models are taken as sentence-transformers folders, for example hf:OWNER/NAME.",
+        )
     return msgspec.structs.replace(
         record,
         id=_named(names.gguf_id(PurePosixPath(main).stem, delivered.container)),
         main=main,
+        quant=record.quant or header.quantisation,
         architecture=header.architecture,
-        context=header.context,
-        parameters=header.parameters,
-        licence=header.licence or record.licence,
+        context=header.context_length or None,
+        # A split model's first part counts its own tensors alone.
+        parameters=header.parameters if len(files) == 1 else None,
     )
 
 
@@ -168,17 +188,3 @@ def _safe(name: str) -> PurePosixPath:
     if path.is_absolute() or not path.parts or any(part == ".." or set(part) & set('\\:*?"<>|\0') for part in path.parts):
         raise ItemError(f"The model names a file {name!r}, which would lie outside its folder.", hint="Don't trust this model.")
     return path
-
-
-def _header(path: Path) -> _Header:
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise ItemError(f"{path.name} is not a GGUF file.", hint="Pull it again.")
-    return _Header()
-
-
-class _Header(msgspec.Struct):
-    architecture: str = ""
-    context: int | None = None
-    parameters: int | None = None
-    licence: str = ""

@@ -1,0 +1,77 @@
+"""What the embed worker does next: small batches, queries before passages. Pure, apart from its own state.
+
+A question that arrives while a thousand passages wait is embedded after the batch that is running now.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+# Characters of one padded batch. With all-MiniLM on 2 threads 8 texts of 900 characters take 0.3 s, and larger
+# batches embed no more texts a second (1: 23, 4: 25, 8: 28, 16: 25, 32: 24).
+BUDGET = 8_000
+MOST = 64
+
+
+class Kind(StrEnum):
+    """What a text is to the search; also the prefix that it gets."""
+
+    QUERY = "query"
+    PASSAGE = "passage"
+
+
+def batches(lengths: Sequence[int], *, budget: int = BUDGET, most: int = MOST) -> list[list[int]]:
+    """The indices of all texts, cut into batches: near lengths together, count times longest within `budget` characters.
+
+    A text longer than the budget is a batch of its own. Shortest first, so that the first results are soon there.
+    """
+    found: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if found and len(found[-1]) < most and (len(found[-1]) + 1) * lengths[index] <= budget:
+            found[-1].append(index)
+        else:
+            found.append([index])
+    return found
+
+
+@dataclass
+class Job:
+    """One request: its texts, and the batches still to do."""
+
+    id: int
+    kind: Kind
+    texts: Sequence[str]
+    left: deque[list[int]] = field(default_factory=deque)
+
+
+class EmbedQueue:
+    """The requests that wait. Not thread-safe: it belongs to the worker's one loop."""
+
+    def __init__(self) -> None:
+        self._jobs: list[Job] = []
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def add(self, id: int, kind: Kind, texts: Sequence[str], *, budget: int = BUDGET, longest: int = 1_000_000) -> Job:
+        """Take a request in. Characters past `longest` are never read by the model, so they count nothing."""
+        job = Job(id, kind, texts, deque(batches([min(len(text), longest) for text in texts], budget=budget)))
+        self._jobs.append(job)
+        return job
+
+    def drop(self, id: int) -> None:
+        """Forget a request that was given up or has failed."""
+        self._jobs = [job for job in self._jobs if job.id != id]
+
+    def take(self) -> tuple[Job, list[int]] | None:
+        """The next batch: of the oldest query, else of the oldest request for passages. A request leaves with its last batch."""
+        job = next((job for job in self._jobs if job.kind is Kind.QUERY), None) or next(iter(self._jobs), None)
+        if job is None:
+            return None
+        batch = job.left.popleft() if job.left else []
+        if not job.left:
+            self.drop(job.id)
+        return job, batch
