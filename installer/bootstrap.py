@@ -10,7 +10,7 @@ import sys
 NEEDED = (3, 11)
 
 
-def refusal(version: "tuple[int, ...]") -> str:
+def refusal(version: "tuple[object, ...]") -> str:
     """What to tell the owner of this interpreter, or an empty text where it will do."""
     if tuple(version[:2]) >= NEEDED:
         return ""
@@ -18,7 +18,7 @@ def refusal(version: "tuple[int, ...]") -> str:
         "Ondol needs Python {}.{} or newer; this is Python {}.{}.\n"
         "Install a newer one (Debian/Ubuntu: sudo apt install python3.11 python3.11-venv; macOS: brew install python@3.12; "
         "Windows: winget install Python.Python.3.12) and start this script with it, for example: python3.11 installer/bootstrap.py run"
-    ).format(*NEEDED, *version[:2])  # noqa: UP032
+    ).format(*NEEDED, *version[:2])
 
 
 if __name__ == "__main__":
