@@ -6,6 +6,7 @@ where a port follows. Pure functions: nothing here asks the network.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ _KEY_VALUE = re.compile(r"(?:^|\s)(?P<key>host|hostaddr|port)\s*=\s*(?P<value>'[
 _PLACE = re.compile(r"^(?:\[(?P<six>[^\]]*)\]|(?P<host>[^:\s]*))(?::(?P<port>\d{1,5}))?$")
 
 
+@functools.lru_cache(4096)
 def normal(host: str) -> str:
     """One spelling for one machine: lower case, no brackets, zone or last dot, IPv4 out of IPv6, IDNA for Korean names."""
     host = host.strip().strip("[]").rstrip(".").lower().partition("%")[0]
@@ -31,6 +33,7 @@ def normal(host: str) -> str:
     return str(mapped or address)
 
 
+@functools.lru_cache(4096)
 def is_this_machine(host: str) -> bool:
     """Whether a host is this machine by what it is called: loopback in all its forms, or the unspecified address."""
     host = normal(host)
@@ -43,6 +46,7 @@ def is_this_machine(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+@functools.lru_cache(4096)
 def split(place: str) -> tuple[str, int | None]:
     """`host:port` in its two parts, the host normalised; None where no port is named. ValueError where it is no place."""
     if place.count(":") > 1 and not place.startswith("["):
