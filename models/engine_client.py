@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class EngineInfo(msgspec.Struct, frozen=True):
 
 
 class EngineClient:
-    """One model, in a process that `start` or the first request starts; when it dies, its requests get `WorkerDied`, and the next starts it anew."""
+    """One model, in a process that `start` or a first request starts. When it dies, its requests get `WorkerDied`; the next restarts it."""
 
     def __init__(self, model: Path, settings: EngineSettings, *, name: str, logs: Path) -> None:
         self.model, self.settings = model, settings
@@ -61,7 +61,7 @@ class EngineClient:
             self.progress = 0.0
         return msgspec.convert(await self._worker.start(), EngineInfo)
 
-    async def generate(self, request: Generation, context: Context) -> AsyncIterator[Piece]:
+    async def generate(self, request: Generation, context: Context) -> AsyncGenerator[Piece, None]:
         """The text, piece by piece. Closing the iterator cancels the request. Errors: `OndolError`s, `Busy` when the queue is full."""
         body = {"request": msgspec.to_builtins(request), "priority": context.priority.value, "chat_id": context.chat_id}
         async with contextlib.aclosing(self._worker.stream("generate", body, request_id=context.request_id)) as items:

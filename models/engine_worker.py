@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from app.core import logs
 from app.core.errors import BadRequest, OndolError
 from app.core.records import Generation, Priority
 from app.core.workers.child import Channel
@@ -22,7 +22,7 @@ from models.chat_template import ChatTemplate, Prompter
 from models.engine import Engine, Output
 from models.engine_client import EngineInfo, EngineSettings
 from models.fit import Wishes, fit
-from models.gguf import read_header
+from models.gguf import Header, read_header
 
 log = logging.getLogger(__name__)
 LARGEST_BATCH = 512
@@ -66,7 +66,7 @@ class LoadedEngine:
         self.engine.submit(id, self.prompter.tokens(request), request, priority, stop=stop)
 
 
-def _checked(path: Path) -> Any:
+def _checked(path: Path) -> Header:
     try:
         return read_header(path)
     except OSError as error:
@@ -95,16 +95,18 @@ def _take(channel: Channel, loaded: LoadedEngine, call: Call) -> None:
                 loaded.engine.cancel(call.body)
                 channel.done(call.body)
             case "generate":
-                request = msgspec.convert(call.body["request"], Generation)
-                loaded.submit(call.id, request, Priority(call.body["priority"]))
-                log.debug("request %s: accepted", call.request_id)
+                with logs.bind(call.request_id):
+                    loaded.submit(call.id, msgspec.convert(call.body["request"], Generation), Priority(call.body["priority"]))
             case "count":
                 channel.done(call.id, len(loaded.prompter.tokens(msgspec.convert(call.body, Generation))))
             case "stats":
                 channel.done(call.id, msgspec.to_builtins(loaded.engine.stats()))
             case other:
                 raise BadRequest(f"The engine has no operation {other!r}.")
-    except (OndolError, msgspec.ValidationError, KeyError, ValueError) as error:
+    except OndolError as error:
+        channel.error(call.id, error)
+    # One request that makes no sense must not end the others.
+    except Exception as error:  # noqa: BLE001
         channel.error(call.id, error)
 
 
@@ -133,9 +135,8 @@ def main() -> None:
     """Load what the parent asks for, say hello, serve."""
     with Channel.open() as channel:
         settings = dict(channel.settings)
-        logging.basicConfig(level=settings.pop("log", "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        path = Path(settings.pop("model"))
-        loaded = LoadedEngine(path, msgspec.convert(settings, EngineSettings), _Progress(channel))
+        loaded = LoadedEngine(Path(settings.pop("model")), msgspec.convert(settings, EngineSettings), _Progress(channel))
+        log.info("loaded: %s", loaded.info)
         channel.hello(msgspec.to_builtins(loaded.info))
         serve(channel, loaded)
 
