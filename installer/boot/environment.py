@@ -13,6 +13,7 @@ from boot import process
 from boot.console import Failed
 
 MARK = ".ondol-bootstrap"
+MAKING = ".ondol-making"
 
 
 class Environment:
@@ -48,7 +49,9 @@ class Environment:
         """Why this environment can't be used; an empty text where it can."""
         if not self.python.exists():
             return "there is none yet" if not self.folder.exists() else "it has no Python"
-        asked = "import sys, pip; print('.'.join(map(str, sys.version_info[:2])))"
+        if (self.folder / MAKING).exists():
+            return "its making was interrupted"
+        asked = "import sys, pip._internal.cli.main; print('.'.join(map(str, sys.version_info[:2])))"
         version = process.output([self.python, "-c", asked], environment=self.variables, cwd=self._cwd)
         if version is None:
             return "its Python or pip does not start"
@@ -74,7 +77,10 @@ class Environment:
         # What a broken one holds is of no use, and --clear stumbles over a Python that is a dangling link.
         if self.folder.exists():
             shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True)
+        (self.folder / MAKING).touch()
         process.run([sys.executable, "-m", "venv", self.folder], log=log, environment=self.variables, cwd=self._cwd)
+        (self.folder / MAKING).unlink()
         if fault := self.fault():
             raise Failed(f"{self.folder} was made, but {fault}.", log=log)
 

@@ -1,0 +1,406 @@
+"""The bootstrap over real environments and a real pip, with tiny packages from a folder instead of a network."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import http.server
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from boot import machine, setup
+from boot.choices import Machine, Options
+from boot.console import Console, Failed
+from boot.environment import Environment
+from boot.process import clean_environment, run
+from boot.setup import Clone, set_up
+from boot.stamps import Lock
+
+pytestmark = pytest.mark.acceptance
+INSTALLER = Path(__file__).parents[2] / "installer"
+TORCH, LLAMA = "2.13.0", "0.3.36"
+LOADS = "def llama_backend_init() -> None: ...\n"
+# A build backend that needs nothing from anywhere: it writes an empty wheel.
+BACKEND = """
+import zipfile
+NAME = "tinyondol-1.0-py3-none-any.whl"
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    with zipfile.ZipFile(folder + "/" + NAME, "w") as made:
+        made.writestr("tinyondol.pth", "")
+        made.writestr("tinyondol-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: tinyondol\\nVersion: 1.0\\n%s")
+        made.writestr("tinyondol-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        made.writestr("tinyondol-1.0.dist-info/RECORD", "")
+    return NAME
+def get_requires_for_build_editable(config_settings=None):
+    return []
+"""
+
+
+def make_wheel(folder: Path, name: str, version: str, files: dict[str, str], tag: str = "py3-none-any") -> Path:
+    """A real wheel with a true RECORD."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    files = {
+        **files,
+        f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{stem}.dist-info/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
+    }
+    record = ""
+    for path, text in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        record += f"{path},sha256={digest},{len(text.encode())}\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    wheel = folder / f"{stem}-{tag}.whl"
+    with zipfile.ZipFile(wheel, "w") as made:
+        for path, text in files.items():
+            made.writestr(path, text)
+        made.writestr(f"{stem}.dist-info/RECORD", record + f"{stem}.dist-info/RECORD,,\n")
+    return wheel
+
+
+def site(folder: Path) -> Path:
+    return next(iter([*folder.glob("lib/python*/site-packages"), *folder.glob("Lib/site-packages")]))
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One environment as `ensure` makes it; making one takes seconds, copying it little."""
+    root = tmp_path_factory.mktemp("pristine")
+    environment = Environment(root / ".venv", logs=root / "logs", base=os.environ, cwd=root)
+    assert environment.ensure() == "made (there is none yet)"
+    return environment.folder
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of wheels that is all that pip sees."""
+    index = tmp_path / "index"
+    index.mkdir()
+    for name in [name for name in os.environ if name.startswith(("PIP_", "ONDOL_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    return index
+
+
+@pytest.fixture
+def environment(pristine: Path, tmp_path: Path, offline: Path) -> Environment:
+    folder = tmp_path / ".venv"
+    shutil.copytree(pristine, folder, symlinks=True)
+    return Environment(folder, logs=tmp_path / "logs", base=os.environ, cwd=tmp_path)
+
+
+@pytest.fixture
+def clone(environment: Environment, offline: Path, tmp_path: Path) -> Clone:
+    """A clone whose packages are tiny: torch, llama.cpp and the project itself."""
+    make_wheel(offline, "torch", TORCH, {"torch/__init__.py": ""})
+    make_wheel(offline, "llama-cpp-python", LLAMA, {"llama_cpp/__init__.py": LOADS})
+    make_wheel(offline, "leaf", "1.0", {"leaf/__init__.py": ""})
+    make_wheel(offline, "leaf", "2.0", {"leaf/__init__.py": "two = 2\n"})
+    (tmp_path / "installer").mkdir()
+    (tmp_path / "installer" / "constraints.txt").write_text(f"torch=={TORCH}\nllama_cpp_python=={LLAMA}\nleaf==1.0\n", encoding="utf-8")
+    extras = "".join(f"Provides-Extra: {name}\\nRequires-Dist: leaf; extra == '{name}'\\n" for name in setup.TEST_EXTRAS)
+    (tmp_path / "tiny_backend.py").write_text(BACKEND % extras, encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "tiny_backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "tinyondol"\nversion = "1.0"\n',
+        encoding="utf-8",
+    )
+    return Clone(tmp_path)
+
+
+@pytest.fixture
+def steps(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Runs the set-up on a machine without GPU and compiler; returns the titles of the steps that it printed."""
+    monkeypatch.setattr(machine, "look", lambda: Machine(system="Plan9"))
+    monkeypatch.setattr(machine, "page", lambda address: "")
+    make_it_load(clone)
+
+    def do(extras: tuple[str, ...] = setup.RUN_EXTRAS, **options: str) -> list[str]:
+        out = io.StringIO()
+        set_up(clone, extras, dataclasses.replace(Options(), **options), Console(out))
+        return [line[2:] for line in out.getvalue().splitlines() if line.startswith("> ")]
+
+    return do
+
+
+def make_it_load(clone: Clone) -> None:
+    """Put llama.cpp's wheel where an earlier build would have left it."""
+    kept = clone.state / "wheels" / "native"
+    kept.mkdir(parents=True)
+    made = next((clone.root / "index").glob("llama_cpp_python*"))
+    shutil.copy(made, kept / made.name)
+
+
+ENVIRONMENT = "Python environment (.venv)"
+ALL = [ENVIRONMENT, "PyTorch", "llama.cpp", "Packages (local, tray, demo)"]
+
+
+def python(environment: Environment, code: str) -> str:
+    done = subprocess.run(
+        [str(environment.python), "-c", code], capture_output=True, text=True, env=clean_environment(os.environ), check=False
+    )
+    return done.stdout.strip() if done.returncode == 0 else f"failed: {done.stderr.strip().splitlines()[-1]}"
+
+
+def test_a_second_set_up_has_nothing_to_install(steps, clone: Clone) -> None:
+    assert steps() == ALL
+    assert steps() == [ENVIRONMENT]
+    assert python(clone.environment(), "import torch, llama_cpp, leaf; print('all here')") == "all here"
+
+
+def test_after_the_tests_packages_a_run_has_nothing_to_install_but_not_the_other_way(steps) -> None:
+    steps(setup.RUN_EXTRAS)
+    assert steps(setup.TEST_EXTRAS) == [ENVIRONMENT, "Packages (local, tray, demo, test)"]
+    assert steps(setup.RUN_EXTRAS) == [ENVIRONMENT]
+
+
+def test_a_changed_constraint_installs_the_packages_anew_and_nothing_else(steps, clone: Clone) -> None:
+    steps()
+    constraints = clone.root / "installer" / "constraints.txt"
+    constraints.write_text(constraints.read_text(encoding="utf-8").replace("leaf==1.0", "leaf==2.0"), encoding="utf-8")
+    assert steps() == [ENVIRONMENT, "Packages (local, tray, demo)"]
+    assert python(clone.environment(), "import leaf; print(leaf.two)") == "2"
+
+
+def test_a_changed_lint_rule_in_pyproject_installs_nothing(steps, clone: Clone) -> None:
+    steps()
+    with (clone.root / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write("[tool.ruff]\nline-length = 99\n")
+    assert steps() == [ENVIRONMENT]
+
+
+def test_a_removed_environment_is_made_and_filled_again_from_the_kept_wheel(steps, clone: Clone) -> None:
+    steps()
+    shutil.rmtree(clone.root / ".venv")
+    # The only llama.cpp left is the kept one.
+    next((clone.root / "index").glob("llama_cpp_python*")).unlink()
+    assert steps() == ALL
+    assert python(clone.environment(), "import llama_cpp; print('loads')") == "loads"
+
+
+def test_an_interrupted_installation_is_mended_by_the_next_set_up(steps, clone: Clone) -> None:
+    steps()
+    environment = clone.environment()
+    (clone.state / "stamps" / "unfinished").write_text(environment.token, encoding="ascii")
+    (site(environment.folder) / "leaf" / "__init__.py").unlink()
+    assert python(environment, "import leaf; leaf.__file__.lower()").startswith("failed")
+    assert steps() == [ENVIRONMENT, "Packages (local, tray, demo)"]
+    assert python(environment, "import leaf; print(leaf.__file__ is not None)") == "True"
+    assert not (clone.state / "stamps" / "unfinished").exists()
+
+
+def test_without_a_wheel_and_without_a_compiler_the_failure_says_what_to_install(steps, clone: Clone) -> None:
+    shutil.rmtree(clone.state / "wheels")
+    with pytest.raises(Failed, match=r"llama\.cpp: .*no C\+\+ compiler.*--llama-index"):
+        steps()
+    make_it_load(clone)
+    # What was done before the failure stays done.
+    assert steps() == [ENVIRONMENT, "llama.cpp", "Packages (local, tray, demo)"]
+
+
+def test_a_missing_package_fails_with_pips_own_words_in_the_log(steps, clone: Clone) -> None:
+    for wheel in (clone.root / "index").glob("leaf-*"):
+        wheel.unlink()
+    with pytest.raises(Failed, match="Packages") as caught:
+        steps()
+    assert caught.value.log is not None
+    assert "leaf" in caught.value.log.read_text(encoding="utf-8").split("ERROR:", 1)[1]
+
+
+class Index(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *values: object) -> None:
+        pass
+
+
+@pytest.fixture
+def llama_index(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder served over HTTP in the shape of the llama.cpp wheel index."""
+    root = tmp_path / "served"
+    root.mkdir()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Index, directory=str(root)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield root, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def serve_wheel(root: Path, flavour: str, source: str) -> None:
+    make_wheel(
+        root / flavour / "llama-cpp-python",
+        "llama-cpp-python",
+        LLAMA,
+        {"llama_cpp/__init__.py": source},
+        f"py3-none-{machine.platform_tag()}",
+    )
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a wheel's platform tag there needs the version of macOS")
+def test_a_prebuilt_wheel_of_the_index_is_installed_and_kept(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch, llama_index: tuple[Path, str]
+) -> None:
+    root, address = llama_index
+    serve_wheel(root, "cpu", LOADS)
+    monkeypatch.setattr(machine, "look", lambda: Machine(system="Plan9"))
+    monkeypatch.delenv("PIP_NO_INDEX")
+    out = io.StringIO()
+    # The project's own step still sees the folder alone.
+    monkeypatch.setenv("PIP_INDEX_URL", address)
+    set_up(clone, setup.RUN_EXTRAS, Options(llama_index=address), Console(out))
+    assert "prebuilt wheel (cpu)" in out.getvalue()
+    assert list((clone.state / "wheels" / "cpu").glob("*.whl"))
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a wheel's platform tag there needs the version of macOS")
+def test_a_prebuilt_wheel_that_does_not_load_here_is_not_accepted(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch, llama_index: tuple[Path, str]
+) -> None:
+    root, address = llama_index
+    serve_wheel(root, "cpu", "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
+    monkeypatch.setattr(machine, "look", lambda: Machine(system="Plan9"))
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", address)
+    make_it_load(clone)
+    out = io.StringIO()
+    set_up(clone, setup.RUN_EXTRAS, Options(llama_index=address), Console(out))
+    assert "kept from an earlier build (native)" in out.getvalue()
+
+
+def test_an_index_that_never_answers_counts_as_one_that_is_not_there() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        assert machine.page(f"http://127.0.0.1:{silent.getsockname()[1]}/", patience=0.3) == ""
+
+
+def test_an_environment_without_its_python_is_made_again_as_another_one(environment: Environment) -> None:
+    before = environment.token
+    environment.python.unlink()
+    assert environment.ensure() == "made (it has no Python)"
+    assert environment.token not in ("", before)
+    assert python(environment, "print(1)") == "1"
+
+
+def test_an_environment_whose_pip_is_half_there_is_made_again(environment: Environment) -> None:
+    shutil.rmtree(site(environment.folder) / "pip" / "_internal")
+    assert environment.ensure() == "made (its Python or pip does not start)"
+    assert environment.fault() == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
+def test_an_environment_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(INSTALLER)!r})
+from pathlib import Path
+from boot.environment import Environment
+root = Path({str(tmp_path)!r})
+Environment(root / ".venv", logs=root, base=os.environ, cwd=root).ensure()
+"""
+    making = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    while not list((tmp_path / ".venv").glob("lib/python*/site-packages/pip")):
+        assert making.poll() is None
+        time.sleep(0.005)
+    os.killpg(making.pid, signal.SIGKILL)
+    making.wait()
+    environment = Environment(tmp_path / ".venv", logs=tmp_path, base=os.environ, cwd=tmp_path)
+    assert environment.ensure() == "made (its making was interrupted)"
+    assert environment.fault() == ""
+
+
+def test_an_environment_of_the_users_own_that_works_is_used_as_it_is(environment: Environment) -> None:
+    (environment.folder / ".ondol-bootstrap").unlink()
+    marker = environment.folder / "mine"
+    marker.touch()
+    assert environment.ensure() == "already there"
+    assert marker.exists()
+    assert environment.token
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
+def test_pip_killed_in_the_middle_leaves_an_environment_that_repair_makes_whole(
+    environment: Environment, offline: Path, tmp_path: Path
+) -> None:
+    files = {f"many/part{number}.py": f"value = {number}\n" * 20 for number in range(6000)}
+    wheel = make_wheel(offline, "many", "1.0", {"many/__init__.py": "", **files})
+    child = subprocess.Popen(
+        [str(environment.python), "-m", "pip", "install", "--no-deps", "--no-compile", str(wheel)],
+        env=environment.variables,
+        stdout=subprocess.DEVNULL,
+    )
+    package = site(environment.folder) / "many"
+    while len(list(package.glob("*"))) < 500:
+        assert child.poll() is None
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert len(list(package.glob("*.py"))) < 6001
+    environment.repair()
+    environment.pip("install", "--no-deps", "--no-compile", wheel, log=tmp_path / "pip.log")
+    assert len(list(package.glob("*.py"))) == 6001
+    assert environment.repair() == []
+
+
+def test_a_package_with_a_cut_file_is_taken_out_and_a_whole_one_is_left(environment: Environment, offline: Path, tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        environment.pip("install", make_wheel(offline, name, "1.0", {f"{name}/__init__.py": "value = 12345\n"}), log=tmp_path / "pip.log")
+    (site(environment.folder) / "bad" / "__init__.py").write_text("value = 1", encoding="utf-8")
+    (site(environment.folder) / "~ad").mkdir()
+    assert sorted(environment.repair()) == ["bad-1.0", "~ad"]
+
+
+def test_a_program_that_fails_is_named_with_its_status_and_its_output_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "로그" / "step.log"
+    with pytest.raises(Failed, match="status 3"):
+        run([sys.executable, "-c", "print('안녕'); raise SystemExit(3)"], log=log, environment=clean_environment(os.environ), cwd=tmp_path)
+    assert "안녕" in log.read_text(encoding="utf-8")
+
+
+def test_a_program_that_is_not_there_is_a_clear_failure(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="can't be started"):
+        run([tmp_path / "nothing"], log=tmp_path / "log", environment={}, cwd=tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
+def test_the_lock_of_a_killed_bootstrap_is_free_again(tmp_path: Path) -> None:
+    code = f"""
+import sys, time
+sys.path.insert(0, {str(INSTALLER)!r})
+from pathlib import Path
+from boot.stamps import Lock
+with Lock(Path({str(tmp_path / "lock")!r}), None):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    waited = []
+    threading.Timer(0.5, holder.kill).start()
+    with Lock(tmp_path / "lock", lambda: waited.append(True)):
+        holder.wait()
+    assert waited == [True]
+
+
+def test_the_help_names_both_commands_and_an_unknown_option_of_run_is_refused() -> None:
+    bootstrap = str(INSTALLER / "bootstrap.py")
+    shown = subprocess.run([sys.executable, bootstrap, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "run" in shown
+    assert "test" in shown
+    refused = subprocess.run([sys.executable, bootstrap, "run", "--onse"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "--onse" in refused.stderr
