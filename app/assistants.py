@@ -19,23 +19,36 @@ EVERYTHING = "ondol"
 
 def assistants(
     settings: Settings,
+    local: Backend,
     backends: Mapping[str, Backend],
     sources: Mapping[str, Wired],
     stores: Mapping[str, Wired],
     threshold: float,
 ) -> dict[str, Assistant]:
     """By id; the one over everything first. Pure: sources and stores are ready made."""
-    local = next(iter(backends.values()))
-    common = {"threshold": threshold, "top_k": settings.processing.search_top_k, "budget": settings.processing.max_context_length}
+
+    def own(id: str, name: str, found_in: Mapping[str, Wired], description: str) -> Assistant:
+        return Assistant(
+            id=id,
+            name=name,
+            backend=local,
+            sources=found_in,
+            description=description,
+            threshold=threshold,
+            top_k=settings.processing.search_top_k,
+            budget=settings.processing.max_context_length,
+            include_sources=settings.response_format.include_sources,
+            structured=settings.response_format.structured,
+            max_tokens=settings.response_format.max_length,
+        )
+
     made: dict[str, Assistant] = {}
     if stores:
-        made[EVERYTHING] = Assistant(
-            EVERYTHING, "Ondol: all my data", local, sources=stores, description="Everything on this machine", **common
-        )
+        made[EVERYTHING] = own(EVERYTHING, "Ondol: all my data", stores, "Everything on this machine")
     for name, wired in stores.items():
-        made[name] = Assistant(name, name, local, sources={name: wired}, description=f"Answers from the store '{name}'", **common)
+        made[name] = own(name, name, {name: wired}, f"Answers from the store '{name}'")
     for name, wanted in settings.assistants.items():
-        made[name] = _configured(name, wanted, settings, backends, {**stores, **sources}, threshold)
+        made[name] = _configured(name, wanted, settings, local, backends, {**stores, **sources}, threshold)
     return made
 
 
@@ -43,6 +56,7 @@ def _configured(
     name: str,
     wanted: AssistantSettings,
     settings: Settings,
+    local: Backend,
     backends: Mapping[str, Backend],
     sources: Mapping[str, Wired],
     threshold: float,
@@ -50,7 +64,7 @@ def _configured(
     return Assistant(
         id=name,
         name=name,
-        backend=backends[wanted.backend] if wanted.backend else next(iter(backends.values())),
+        backend=backends[wanted.backend] if wanted.backend else local,
         model=wanted.model,
         sources={source: sources[source] for source in wanted.sources if source in sources},
         style=wanted.style,
@@ -61,7 +75,8 @@ def _configured(
         top_k=wanted.top_k,
         budget=settings.processing.max_context_length,
         include_sources=settings.response_format.include_sources,
-        max_length=settings.response_format.max_length,
+        structured=settings.response_format.structured,
+        max_tokens=settings.response_format.max_length,
     )
 
 

@@ -13,11 +13,11 @@ from app.api.parts import Embedded, StoreInfo
 from app.core.errors import ModelNotFound, OndolError
 from app.core.records import Context, SearchQuery, SearchResult
 from app.core.tokens import estimate_tokens
+from app.pipeline.service import DEFAULT
 from app.pipeline.similarity import Vector, vectors
 from ingest.index.client import IndexClient
 from ingest.search.hybrid import Searcher
 from models.embed_client import EmbedClient
-from models.library import Library
 
 log = logging.getLogger(__name__)
 STORES_FRESH_SECONDS = 1.0
@@ -46,18 +46,17 @@ class LocalStores:
 
 
 class LocalEmbeddings:
-    """The default embedding model, by its own name or as `default`."""
+    """The embedding model that fills the stores, by its own name or as `default`."""
 
-    def __init__(self, library: Library, client: EmbedClient) -> None:
-        self._library, self._client = library, client
+    def __init__(self, client: EmbedClient) -> None:
+        self._client = client
 
     async def embed(self, model: str, texts: Sequence[str], *, query: bool) -> Embedded:
-        """Vectors of texts. ModelNotFound for another model: one embedder is loaded, the one that fills the stores."""
-        found = await asyncio.to_thread(self._library.find, model, "embedding")
+        """Vectors of texts. ModelNotFound for another model: one embedder is loaded."""
         info = await self._client.info()
-        if found.id != info.model:
+        if model not in (DEFAULT, info.model):
             raise ModelNotFound(
-                f"The embedding model in use is '{info.model}', not '{found.id}'.", hint="`ondol models use` changes it.", param="model"
+                f"The embedding model in use is '{info.model}', not '{model}'.", hint="`ondol models use` changes it.", param="model"
             )
         data, dimensions = await self._client.vectors_bytes(texts, "query" if query else "passage")
         return Embedded(info.model, data, dimensions, sum(estimate_tokens(text) for text in texts))
@@ -100,7 +99,10 @@ class LocalParts:
 
     async def health(self) -> dict[str, Any]:
         """A state per part, without waiting for any."""
-        return {"index": self._index.health(), "embedder": self._embed.health()}
+        index = {"state": str(self._index.state), "pid": self._index.pid, "pending": self._index.pending}
+        # A worker that unloaded because nobody asked is well: the next question starts it.
+        embedder = {"state": "idle" if self._embed.state == "stopped" else str(self._embed.state), "pid": self._embed.pid}
+        return {"index": index, "embedder": embedder}
 
     async def stop(self) -> None:
         """End the workers."""

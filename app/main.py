@@ -23,18 +23,19 @@ from app.api.parts import Access, Parts
 from app.assistants import assistants, unknown_sources
 from app.backends import simple as simple_backend
 from app.backends.contract import Backend, SimpleBackend
+from app.backends.llama import LlamaBackend
 from app.core import egress
 from app.core.credentials import api_key
 from app.core.errors import BadSetting
 from app.core.machine import Machine
 from app.core.paths import Home
 from app.core.registry import load
-from app.core.settings import PartSettings, Settings
+from app.core.settings import Plug, Settings
 from app.local import LocalEmbeddings, LocalParts, LocalSentences, LocalStores
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired
-from app.pipeline.service import Service
+from app.pipeline.service import DEFAULT, Service
 from app.sources import simple as simple_source
 from app.sources.contract import SimpleSource, Source
 from app.sources.store import StoreSource
@@ -43,6 +44,7 @@ from ingest.index.client import IndexClient
 from ingest.search.hybrid import Searcher
 from ingest.search.relevance import DEFAULT_THRESHOLD
 from models.embed_client import EmbedClient
+from models.installed import InstalledModel
 from models.library import Library
 
 log = logging.getLogger(__name__)
@@ -69,11 +71,23 @@ def version() -> str:
 def build(home: Home, settings: Settings) -> Server:
     """Wire everything over this home. BadSetting where the configuration can't be carried out."""
     egress.quiet_libraries(os.environ)
-    egress.install(egress.policy(settings))
+    egress.install(
+        egress.policy_for(
+            settings.network,
+            backends=[plug.config for plug in settings.backends.values()],
+            sources=[plug.config for plug in settings.sources.values()],
+        )
+    )
     instance, started = secrets.token_hex(8), time.time()
 
     library = Library(home.models, offline=settings.network == "offline")
-    embed = EmbedClient(library, logs=home.logs, threads=settings.models.threads, idle_seconds=settings.models.embedder_idle_minutes * 60)
+
+    def embedding_model() -> InstalledModel:
+        return library.find(settings.models.embedder, "embedding")
+
+    embed = EmbedClient(
+        embedding_model, logs=home.logs, threads=settings.models.threads, idle_seconds=settings.models.embedder_idle_minutes * 60
+    )
     index = IndexClient(home, logs=home.logs)
     searcher = Searcher(home.book, embed, index)
     stores = LocalStores(searcher)
@@ -81,15 +95,16 @@ def build(home: Home, settings: Settings) -> Server:
 
     machine = Machine(home, settings, searcher, library)
     backends = _backends(settings, machine)
+    local_name = next(name for name, backend in backends.items() if isinstance(backend, LlamaBackend))
     sources = _sources(settings, machine)
     ledger = AnswerLog(home.state)
 
     async def current() -> Mapping[str, Assistant]:
         known = await stores.stores()
         wired = {store.name: Wired(StoreSource(searcher, store.name)) for store in known}
-        return assistants(settings, backends, sources, wired, DEFAULT_THRESHOLD)
+        return assistants(settings, backends[local_name], backends, sources, wired, DEFAULT_THRESHOLD)
 
-    service = Service(backends, current, Answerer(LocalSentences(embed), ledger))
+    service = Service(backends, backends.get(DEFAULT, backends[local_name]), current, Answerer(LocalSentences(embed), ledger))
 
     async def health() -> dict[str, Any]:
         models = [model for model in (await service.listing()).models if model.kind == "chat"]
@@ -111,51 +126,51 @@ def build(home: Home, settings: Settings) -> Server:
 
     hosts = frozenset(host.lower() for host in (settings.server.host, *settings.server.allowed_hosts))
     access = Access(api_key(home), hosts, frozenset(settings.server.cors_origins))
-    parts = Parts(service, stores, LocalEmbeddings(library, embed), access, Metrics(), health, instance, version(), started)
+    parts = Parts(service, stores, LocalEmbeddings(embed), access, Metrics(), health, instance, version(), started)
     return Server(application(parts, starts=[starts], stops=[stops]), instance, parts.version)
 
 
 def _backends(settings: Settings, machine: Machine) -> dict[str, Backend]:
-    """The configured backends, the first of them the default; this machine's own models always among them."""
-    made = {name: _backend(name, part, machine) for name, part in settings.backends.items()}
-    if not any(part.type == "llama" for part in settings.backends.values()):
-        made[LOCAL] = load("ondol.backends", "llama")(LOCAL, {}, machine)
+    """The configured backends, and this machine's own models among them, configured or not."""
+    made = {name: _backend(name, plug, machine) for name, plug in settings.backends.items()}
+    if not any(plug.type == "llama" for plug in settings.backends.values()):
+        made[LOCAL] = _backend(LOCAL, Plug(type="llama"), machine)
     return made
 
 
-def _backend(name: str, part: PartSettings, machine: Machine) -> Backend:
-    make = load("ondol.backends", part.type)
+def _backend(name: str, plug: Plug, machine: Machine) -> Backend:
+    make: Any = load("backends", plug.type)
     if isinstance(make, type):
-        wrapped = _construct(name, make, part)
+        wrapped = _construct(name, make, plug)
         if isinstance(wrapped, SimpleBackend) and not isinstance(wrapped, Backend):
             return simple_backend.SimpleAdapter(name, wrapped)
     else:
-        wrapped = make(name, part.config, machine)
+        wrapped = make(name, plug.config, machine)
     if not isinstance(wrapped, Backend):
-        raise BadSetting(f"The backend '{name}': {part.type} has neither process_query and get_model_info nor the full contract.")
+        raise BadSetting(f"The backend '{name}': {plug.type} has neither process_query and get_model_info nor the full contract.")
     return wrapped
 
 
 def _sources(settings: Settings, machine: Machine) -> dict[str, Wired]:
-    return {name: Wired(_source(name, part, machine), part.weight, part.deadline) for name, part in settings.sources.items()}
+    return {name: Wired(_source(name, plug, machine), plug.weight, plug.deadline) for name, plug in settings.sources.items()}
 
 
-def _source(name: str, part: PartSettings, machine: Machine) -> Source:
-    make = load("ondol.sources", part.type)
+def _source(name: str, plug: Plug, machine: Machine) -> Source:
+    make: Any = load("sources", plug.type)
     if isinstance(make, type):
-        wrapped = _construct(name, make, part)
+        wrapped = _construct(name, make, plug)
         if isinstance(wrapped, SimpleSource) and not isinstance(wrapped, Source):
             return simple_source.SimpleAdapter(name, wrapped)
     else:
-        wrapped = make(name, part.config, machine)
+        wrapped = make(name, plug.config, machine)
     if not isinstance(wrapped, Source):
-        raise BadSetting(f"The source '{name}': {part.type} has neither `async search(query)` nor the full contract.")
+        raise BadSetting(f"The source '{name}': {plug.type} has neither `async search(query)` nor the full contract.")
     return wrapped
 
 
-def _construct(name: str, cls: type, part: PartSettings) -> Any:
+def _construct(name: str, cls: type, plug: Plug) -> Any:
     """A plain class, with its config as keyword arguments."""
     try:
-        return cls(**part.config)
+        return cls(**plug.config)
     except TypeError as error:
         raise BadSetting(f"'{name}': {cls.__name__} does not take this config: {error}.") from None

@@ -50,7 +50,7 @@ class Supervisor:
         record = running(self._home)
         if record is not None:
             ours = self._process is not None and self._process.pid == record.pid
-            return Status("ready" if ours else "external", f"http://{record.host}:{record.port}")
+            return Status("ready" if ours else "external", record.address)
         if self._process is None:
             return Status("stopped")
         ended = self._process.poll()

@@ -19,11 +19,13 @@ from app.backends.contract import ModelInfo
 from app.core.errors import BadSetting, ModelNotFound
 from app.core.machine import Machine
 from app.core.records import Context, Generation, Message, Piece
+from app.core.workers.parent import State
 from models.installed import InstalledModel
 from models.library import Library
 
 log = logging.getLogger(__name__)
 _WATCH_EVERY = 15.0
+_STATES = {State.READY: "loaded", State.STARTING: "loading", State.WAITING: "loading", State.FAILED: "failed"}
 
 
 class LlamaBackend:
@@ -47,9 +49,7 @@ class LlamaBackend:
 
     def _info(self, model: InstalledModel) -> ModelInfo:
         engine = self._engines.get(model.id)
-        state = {None: "unloaded", "ready": "loaded", "starting": "loading", "waiting": "loading", "failed": "failed"}.get(
-            engine.state if engine else None, "unloaded"
-        )
+        state = _STATES.get(engine.state, "unloaded") if engine else "unloaded"
         info = engine.info if engine else None
         return ModelInfo(
             id=model.id,
@@ -79,7 +79,7 @@ class LlamaBackend:
                 engine = EngineClient(await asyncio.to_thread(self._path, name), self._settings, name=f"engine-{name}", logs=self._logs)
                 self._engines[name] = engine
             for other, idle in list(self._engines.items()):
-                if other != name and not idle.busy and idle.state == "ready":
+                if other != name and not idle.busy and idle.state is State.READY:
                     log.info("unloading %s to make room for %s", other, name)
                     await self._engines.pop(other).stop()
         return engine
@@ -92,10 +92,10 @@ class LlamaBackend:
 
     async def _unload_idle(self) -> None:
         while True:
-            await asyncio.sleep(min(_WATCH_EVERY, self._idle))
+            await asyncio.sleep(_WATCH_EVERY)
             async with self._loading:
                 for name, engine in list(self._engines.items()):
-                    if engine.state == "ready" and engine.idle_seconds > self._idle:
+                    if engine.state is State.READY and 0 < self._idle < engine.idle_seconds:
                         log.info("unloading %s: idle", name)
                         await self._engines.pop(name).stop()
 

@@ -37,7 +37,8 @@ def add(command: typer.Typer) -> None:
                     "stream_options": {"include_events": True, "include_usage": True},
                 }
                 sources: list[dict[str, Any]] = []
-                text, last = "", {}
+                text = ""
+                last: dict[str, Any] = {}
                 for event in client.stream("/v1/chat/completions", body):
                     if (happened := event.get("event")) is not None:
                         if happened["type"] == "source":

@@ -6,26 +6,25 @@ import http.client
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.core.errors import NotReady, OndolError, from_openai
 
 
 class ServerClient:
-    """Asks the server at host:port. Proxies of the environment are not used: this is the same machine."""
+    """Asks the server at `address` (http://host:port). Proxies of the environment are not used: this is the same machine."""
 
-    def __init__(self, host: str, port: int, key: str, *, timeout: float = 600.0) -> None:
-        self._host, self._port, self._key, self._timeout = host, port, key, timeout
+    def __init__(self, address: str, key: str, *, timeout: float = 600.0) -> None:
+        self._address, self._key, self._timeout = address, key, timeout
 
     def _send(self, method: str, path: str, body: Any = None) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+        connection = http.client.HTTPConnection(urlsplit(self._address).netloc, timeout=self._timeout)
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
         try:
             connection.request(method, path, data, {"authorization": f"Bearer {self._key}", "content-type": "application/json"})
             answer = connection.getresponse()
         except OSError as error:
-            raise NotReady(
-                f"The server at {self._host}:{self._port} does not answer: {error}.", hint="Start it with `ondol serve`."
-            ) from None
+            raise NotReady(f"The server at {self._address} does not answer: {error}.", hint="Start it with `ondol serve`.") from None
         if answer.status >= 400:
             raise _error(answer.status, answer.read())
         return answer

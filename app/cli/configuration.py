@@ -42,6 +42,6 @@ def show(json: Json = False) -> None:
 
         settings = load_settings(Home.find(), environ=os.environ, flags={})
         out.data(redacted(settings))
-        out.text(dump(settings).rstrip())
+        out.text(dump(redacted(settings)).rstrip())
 
     guarded(work, out)

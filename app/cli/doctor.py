@@ -78,7 +78,7 @@ def examine() -> list[Finding]:
     ]
     findings += _models(home)
     server = running(home)
-    findings.append(Finding("server", True, f"http://{server.host}:{server.port} (pid {server.pid})" if server else "not running"))
+    findings.append(Finding("server", True, f"{server.address} (pid {server.pid})" if server else "not running"))
     return findings
 
 

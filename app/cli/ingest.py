@@ -13,24 +13,174 @@ from app.cli.output import Output, guarded
 
 if TYPE_CHECKING:
     from app.core.paths import Home
-    from app.core.settings import Settings
     from ingest.report import Report
 
 command = typer.Typer(help="Fill stores from files and PostgreSQL. A running server need not stop.", no_args_is_help=True)
 
+AllowDelete = Annotated[bool, typer.Option("--allow-delete", help="Also when most of a source has vanished: take it out of the store.")]
+
 
 @command.command()
 def files(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders: txt, md, html, csv, jsonl, pdf.")],
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders (txt, md, html, csv, jsonl, pdf).")],
     into: Into,
+    allow_delete: AllowDelete = False,
     json: Json = False,
 ) -> None:
     """Read files and folders into a store. Run it again after changes: only what changed is read anew."""
     out = Output(json=json)
 
-    def work() -> int:
+    def run(home: Home, tools: dict[str, Any]) -> list[Report]:
         from ingest.sync import ingest_files
 
-        return _run(out, lambda home, settings, tools: [ingest_files(home, paths, into, **tools)])
+        return [ingest_files(home, paths, into, **tools)]
+
+    _work(out, run, allow_delete=allow_delete)
+
+
+@command.command()
+def postgres(
+    dsn: Annotated[str, typer.Argument(help="postgresql://USER@HOST/DATABASE; the password there, in PGPASSWORD or in ~/.pgpass.")],
+    table: Annotated[str, typer.Option("--table", help="The table or view, with its schema where needed.")],
+    into: Into,
+    text: Annotated[
+        str, typer.Option("--text", metavar="COLUMNS", help="Columns that are the text, with commas; else all that are text.")
+    ] = "",
+    title: Annotated[str, typer.Option("--title", metavar="TEMPLATE", help='What a row is called: "{name} ({city})".')] = "",
+    key: Annotated[str, typer.Option("--key", metavar="COLUMNS", help="What tells rows apart where the table has no primary key.")] = "",
+    allow_delete: AllowDelete = False,
+    json: Json = False,
+) -> None:
+    """Read a PostgreSQL table into a store: each row is a document. SELECT is all that it needs."""
+    out = Output(json=json)
+
+    def run(home: Home, tools: dict[str, Any]) -> list[Report]:
+        from ingest.sync import ingest_postgres
+
+        return [ingest_postgres(home, dsn, table, into, **tools, text=_columns(text), title=title, key=_columns(key))]
+
+    _work(out, run, allow_delete=allow_delete)
+
+
+@command.command()
+def sync(
+    store: Annotated[str, typer.Option("--in", metavar="STORE", help="Only this store.")] = "",
+    allow_delete: AllowDelete = False,
+    json: Json = False,
+) -> None:
+    """Read every known source again: new, changed and deleted rows and files."""
+    out = Output(json=json)
+
+    def run(home: Home, tools: dict[str, Any]) -> list[Report]:
+        from ingest.sync import sync as sync_all
+
+        return sync_all(home, store or None, **tools)
+
+    _work(out, run, allow_delete=allow_delete)
+
+
+@command.command()
+def status(json: Json = False) -> None:
+    """Show stores and sources: documents, last run, failures with their reasons."""
+    out = Output(json=json)
+
+    def work() -> int:
+        import msgspec
+
+        from app.core.paths import Home
+        from ingest.sync import status as all_sources
+
+        found = all_sources(Home.find())
+        for one in found:
+            out.data(msgspec.to_builtins(one))
+            out.text(
+                f"{one.store}: {one.kind} {one.name}\n    {one.documents} documents, {one.chunks} chunks, last run {_ago(one.last_finished)}"
+            )
+            for failed in one.failures:
+                out.text(f"    failed {failed.attempts}x: {failed.item}: {failed.reason}")
+        if not found:
+            out.text("Nothing was ingested yet: `ondol ingest files PATH --into STORE`.")
+        return 1 if any(one.failures for one in found) else 0
 
     guarded(work, out)
+
+
+@command.command()
+def forget(
+    store: Annotated[str, typer.Option("--in", metavar="STORE", help="The store.")],
+    source: Annotated[str, typer.Option("--source", help="Only this source, as `ondol ingest status` names it.")] = "",
+    document: Annotated[str, typer.Option("--document", help="Only this document, by its id.")] = "",
+    json: Json = False,
+) -> None:
+    """Take a document, a source, or the whole store out. The files and rows themselves stay as they are."""
+    out = Output(json=json)
+
+    def work() -> None:
+        from app.cli.standalone import prepared
+        from app.core.paths import Home
+        from ingest.sync import forget as take_out
+
+        home = Home.find()
+        prepared(home, "ingest")
+        report = take_out(home, store, source=source or None, document=document or None)
+        out.data({"event": "forgotten", "store": store, "deleted": report.deleted})
+        out.text(f"{report.deleted} documents are forgotten.")
+
+    guarded(work, out)
+
+
+def _columns(given: str) -> list[str]:
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _ago(at: float | None) -> str:
+    import datetime
+
+    return "never" if at is None else datetime.datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
+
+
+def _work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, allow_delete: bool) -> None:
+    def work() -> int:
+        from app.cli.progress import Shown
+        from app.cli.standalone import embedding_model, prepared
+        from app.cli.standalone import embedder as make_embedder
+        from app.core.paths import Home
+        from ingest.chunking import ChunkOptions
+        from ingest.run import Options
+
+        home = Home.find()
+        settings = prepared(home, "ingest")
+        chosen = settings.ingest
+        options = Options(
+            chunk=ChunkOptions(tokens=chosen.chunk_tokens, overlap=chosen.chunk_overlap),
+            max_file_bytes=int(chosen.max_file_megabytes * 1_000_000),
+            delete_guard=chosen.delete_guard,
+            allow_delete=allow_delete,
+        )
+
+        def counter() -> Any:
+            from models.tokenizer import ModelTokenCounter
+
+            return ModelTokenCounter(embedding_model(home, settings))
+
+        with Shown(out) as shown:
+            tools = {"embedder": lambda: make_embedder(home, settings), "counter": counter, "on_event": shown.event, "options": options}
+            reports = run(home, tools)
+        for report in reports:
+            _tell(out, report)
+        return 0 if all(report.ok for report in reports) else 1
+
+    guarded(work, out)
+
+
+def _tell(out: Output, report: Report) -> None:
+    import msgspec
+
+    out.data({"event": "report", **msgspec.to_builtins(report)})
+    counts = ", ".join(f"{getattr(report, name)} {name}" for name in ("added", "changed", "unchanged", "deleted") if getattr(report, name))
+    more = f", {report.skipped} skipped (no reader for their kind)" if report.skipped else ""
+    out.text(f"{report.store} <- {report.source}: {counts or 'nothing new'}{more}; {report.chunks} chunks, {report.seconds:.1f} s")
+    for failed in report.failed:
+        out.note(f"failed: {failed.item}: {failed.reason}")
+    if report.error:
+        out.note(f"stopped: {report.error}")

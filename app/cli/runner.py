@@ -31,25 +31,25 @@ def run(out: Output, *, host: str | None, port: int | None, until_stdin_closes: 
     home = Home.find()
     flags = {name: value for name, value in (("server.host", host), ("server.port", port)) if value is not None}
     settings = load_settings(home, environ=os.environ, flags=flags)
-    logs.setup(home.logs, "server", settings.log)
+    logs.setup(home.logs, "server", logs.LogOptions(settings.log.level, settings.log.megabytes, settings.log.files))
     with _only_one(home), _bound(settings.server.host, settings.server.port) as listening:
         from app.main import build
 
         server = build(home, settings)
         address, bound = listening.getsockname()[:2]
-        reached = "127.0.0.1" if address in ("0.0.0.0", "::") else address  # noqa: S104 - compared, not bound
-        record = server_record.ServerRecord.of_this_process(host=reached, port=bound, instance=server.instance, version=server.version)
+        records: list[server_record.ServerRecord] = []
 
         def ready() -> None:
-            server_record.write(home, record)
-            url = f"http://{reached}:{bound}"
-            out.data({"event": "listening", "url": url, "instance": server.instance, "pid": os.getpid()})
-            out.text(f"Ondol listens on {url}/v1\nThe API key is {api_key(home)}\nCtrl-C ends it.")
+            record = server_record.announce(home, host=address, port=bound, version=server.version, token=server.instance)
+            records.append(record)
+            out.data({"event": "listening", "url": record.address, "instance": server.instance, "pid": os.getpid()})
+            out.text(f"Ondol listens on {record.address}/v1\nThe API key is {api_key(home)}\nCtrl-C ends it.")
 
         try:
             asyncio.run(_serve(server.app, listening, ready, until_stdin_closes))
         finally:
-            server_record.remove(home, record)
+            for record in records:
+                server_record.withdraw(home, record)
     return 0
 
 
@@ -58,7 +58,7 @@ def _only_one(home: Home) -> Iterator[None]:
     running = server_record.running(home)
     if running is not None:
         raise Conflict(
-            f"A server already runs over this data folder, at http://{running.host}:{running.port} (pid {running.pid}).",
+            f"A server already runs over this data folder, at {running.address} (pid {running.pid}).",
             hint="Use it, stop it, or set ONDOL_HOME to another folder.",
         )
     with FileLock(home.locks / "server.lock", wait=5, who="a server"):
@@ -92,7 +92,7 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
 
 async def _serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], None], until_stdin_closes: bool) -> None:
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # Litestar's ASGI types and uvicorn's differ in name only
+        app,
         log_config=None,
         access_log=False,
         lifespan="on",

@@ -23,7 +23,7 @@ START_SECONDS = 60.0
 def server(home: Home, out: Output) -> Iterator[ServerClient]:
     """A client of a server over this home."""
     if (found := running(home)) is not None:
-        yield ServerClient(found.host, found.port, api_key(home))
+        yield ServerClient(found.address, api_key(home))
         return
     out.note("No server is running: starting one for this question (keep one with `ondol serve`).")
     line = [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--until-stdin-closes"]
@@ -47,7 +47,7 @@ def _wait(home: Home, process: subprocess.Popen[str]) -> ServerClient:
             raise OndolError(f"The server did not start: {said[-1] if said else process.returncode}")
         found = running(home)
         if found is not None and found.pid == process.pid:
-            client = ServerClient(found.host, found.port, api_key(home))
+            client = ServerClient(found.address, api_key(home))
             with contextlib.suppress(OndolError, json.JSONDecodeError):
                 client.get("/health/ready")
                 return client

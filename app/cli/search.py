@@ -33,7 +33,7 @@ def add(command: typer.Typer) -> None:
                 from app.cli.client import ServerClient
                 from app.core.credentials import api_key
 
-                client = ServerClient(found.host, found.port, api_key(home))
+                client = ServerClient(found.address, api_key(home))
                 hits = client.post(f"/v1/vector_stores/{_quoted(store)}/search", {"query": query, "max_num_results": limit})["data"]
             else:
                 from app.cli.standalone import search as search_here

@@ -22,26 +22,27 @@ def prepared(home: Home, process: str) -> Settings:
     from app.core import egress, logs
 
     settings = load_settings(home, environ=os.environ, flags={})
-    logs.setup(home.logs, process, settings.log)
+    logs.setup(home.logs, process, logs.LogOptions(settings.log.level, settings.log.megabytes, settings.log.files))
     egress.quiet_libraries(os.environ)
     return settings
 
 
-def embedding_model(home: Home) -> InstalledModel:
-    """The default embedding model; ModelNotFound says how to get one."""
+def embedding_model(home: Home, settings: Settings) -> InstalledModel:
+    """The embedding model of the settings, else the default one; ModelNotFound says how to get one."""
     from models.library import Library
 
-    return Library(home.models).find("default", "embedding")
+    return Library(home.models).find(settings.models.embedder, "embedding")
 
 
 def embedder(home: Home, settings: Settings) -> Embedder:
     """Through the running server's worker, else in this process; torch is imported with the first text."""
-    model = embedding_model(home)
+    model = embedding_model(home, settings)
     server = running(home)
     if server is not None:
+        from models.installed import embedder_info
         from models.remote_embedder import RemoteEmbedder
 
-        return RemoteEmbedder(server.host, server.port, api_key(home), model)
+        return RemoteEmbedder(server.address, api_key(home), embedder_info(model))
     from models.sentence import open_embedder
 
     return open_embedder(model, settings.models.threads)
@@ -53,14 +54,15 @@ def search(home: Home, store: str, query: str, limit: int) -> list[dict[str, Any
     from ingest.index.exact import ExactVectors
     from ingest.search.hybrid import Searcher
     from models.embed_client import EmbedClient
-    from models.library import Library
+    from models.tokenizer import ModelTokenCounter
 
     settings = prepared(home, "search")
 
     async def run() -> list[dict[str, Any]]:
-        client = EmbedClient(Library(home.models), logs=home.logs, threads=settings.models.threads, idle_seconds=60)
+        model = embedding_model(home, settings)
+        client = EmbedClient(model, logs=home.logs, threads=settings.models.threads, idle_seconds=60)
         try:
-            searcher = Searcher(home.book, client, ExactVectors(home))
+            searcher = Searcher(home.book, client, ExactVectors(home), ModelTokenCounter(model))
             result = await searcher.search(store, SearchQuery(query, limit), Context())
             return [search_hit(passage) for passage in result.passages]
         finally:

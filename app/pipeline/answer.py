@@ -95,7 +95,7 @@ class Answerer:
             case "none":
                 steps = _nothing(asked)
             case "quote":
-                steps = self._quote(result, asked)
+                steps = self._quote(assistant, result, asked)
             case _:
                 steps = self._write(assistant, request, result, asked, context)
         async with aclosing(steps) as running:
@@ -117,13 +117,13 @@ class Answerer:
         small = chosen is None or (chosen.local and (chosen.parameters or 0) < WRITES_FROM)
         return "quote" if small else "written"
 
-    async def _quote(self, result: SearchResult, asked: str) -> AsyncGenerator[Step, None]:
+    async def _quote(self, assistant: Assistant, result: SearchResult, asked: str) -> AsyncGenerator[Step, None]:
         found = quote.candidates(result.passages)
         vectors = await self._embed([asked], [candidate.embedded for candidate in found])
         chosen = quote.choose(asked, vectors[0][0] if vectors else None, found, vectors[1] if vectors else (), trust=result.trust)
-        marks = _Marks(result.passages)
+        marks = _Marks(result.passages, shown=assistant.include_sources)
         for place, item in enumerate(chosen):
-            for step in marks.show(("\n\n" if place else "") + f"“{item.text}”", [item.passage]):
+            for step in marks.show(("\n\n" if place else "") + ("- " if assistant.structured else "") + f"“{item.text}”", [item.passage]):
                 yield step
         yield Done(citations=tuple(marks.citations))
 
@@ -131,9 +131,11 @@ class Answerer:
         self, assistant: Assistant, request: Generation, result: SearchResult, asked: str, context: Context
     ) -> AsyncGenerator[Step, None]:
         passages = fit(result.passages, assistant.budget)
-        prompt = msgspec.structs.replace(request, messages=build(assistant.system, passages, request.messages, asked), prompt=None)
+        messages = build(assistant.system, passages, request.messages, asked, structured=assistant.structured)
+        longest = min(filter(None, (request.max_tokens, assistant.max_tokens)), default=None)
+        prompt = msgspec.structs.replace(request, messages=messages, max_tokens=longest)
         evidence = asyncio.create_task(self._evidence(passages, result.trust, asked))
-        marks, held, doubtful, last = _Marks(passages), "", False, Done()
+        marks, held, doubtful, last = _Marks(passages, shown=assistant.include_sources), "", False, Done()
         try:
             async with aclosing(assistant.backend.generate(assistant.model, prompt, context)) as pieces:
                 async for piece in pieces:
@@ -146,9 +148,6 @@ class Answerer:
                         doubtful = doubtful or unsupported
                         for step in marks.show(shown, places):
                             yield step
-                    if assistant.max_length and marks.length >= assistant.max_length:
-                        last = Done("length", piece.usage or last.usage, model=assistant.model)
-                        break
         finally:
             evidence.cancel()
         if doubtful:
@@ -187,8 +186,8 @@ async def _nothing(asked: str) -> AsyncGenerator[Step, None]:
 class _Marks:
     """The text as shown so far: numbers passages in order of first use and remembers where each is cited."""
 
-    def __init__(self, passages: Sequence[Passage]) -> None:
-        self._passages = passages
+    def __init__(self, passages: Sequence[Passage], *, shown: bool) -> None:
+        self._passages, self._shown = passages, shown
         self._numbers: dict[int, int] = {}
         self.length = 0
         self.citations: list[Citation] = []
@@ -196,15 +195,14 @@ class _Marks:
     def show(self, text: str, places: Sequence[int]) -> list[Step]:
         """The steps that show this text with marks for the passages at these places behind it."""
         steps: list[Step] = []
-        for place in places:
+        for place in places if self._shown else ():
             if place not in self._numbers:
                 self._numbers[place] = len(self._numbers) + 1
                 steps.append(Source(self._numbers[place], self._passages[place]))
         begin = self.length + len(text) - len(text.lstrip())
-        shown = _behind(text, "".join(f" [{self._numbers[place]}]" for place in places))
-        self.citations += [
-            Citation(self._numbers[place], begin, self.length + len(shown.rstrip()), self._passages[place]) for place in places
-        ]
+        numbered = [(self._numbers[place], self._passages[place]) for place in places if place in self._numbers]
+        shown = _behind(text, "".join(f" [{number}]" for number, _ in numbered))
+        self.citations += [Citation(number, begin, self.length + len(shown.rstrip()), passage) for number, passage in numbered]
         self.length += len(shown)
         return [*steps, Text(shown)]
 

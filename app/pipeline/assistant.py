@@ -16,7 +16,9 @@ WRITES_FROM = 1_000_000_000
 
 @dataclass(frozen=True)
 class Assistant:
-    """What answers under one name. `model` "" is the backend's default; `budget` is the passages' share of the prompt, in tokens."""
+    """What answers under one name. `model` "" is the backend's default; `budget` is the passages' share of the
+    prompt and `max_tokens` the most that an answer takes, in tokens; `structured` asks for lists instead of running text.
+    """
 
     id: str
     name: str
@@ -31,4 +33,5 @@ class Assistant:
     top_k: int = 8
     budget: int = 4000
     include_sources: bool = True
-    max_length: int | None = None
+    structured: bool = False
+    max_tokens: int | None = None

@@ -30,10 +30,13 @@ class Listing:
 
 
 class Service:
-    """Resolves names and runs requests. `backends` in order of preference; `assistants` is asked afresh, as stores come and go."""
+    """Resolves names and runs requests. `assistants` is asked afresh, as stores come and go.
 
-    def __init__(self, backends: Mapping[str, Backend], assistants: Assistants, answerer: Answerer) -> None:
-        self._backends, self._assistants, self._answerer = backends, assistants, answerer
+    `default` is the backend that the model name `default` stands for: it alone, so that nothing goes elsewhere by accident.
+    """
+
+    def __init__(self, backends: Mapping[str, Backend], default: Backend, assistants: Assistants, answerer: Answerer) -> None:
+        self._backends, self._default, self._assistants, self._answerer = backends, default, assistants, answerer
 
     async def listing(self) -> Listing:
         """All names, at once: no load and no far host is waited for."""
@@ -49,7 +52,7 @@ class Service:
         known = list(assistants)
         for backend in self._backends.values():
             models = [model for model in await backend.models() if model.kind == "chat"]
-            if models and name == DEFAULT:
+            if models and name == DEFAULT and backend is self._default:
                 return backend, models[0].id
             if any(model.id == name for model in models):
                 return backend, name

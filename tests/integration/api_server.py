@@ -136,7 +136,7 @@ class Running:
         async def health() -> dict[str, Any]:
             return {"index": {"state": "ready", "pending": {"hr": 3}}}
 
-        service = Service({"scripted": self.backend}, assistants, Answerer(None, self.ledger))
+        service = Service({"scripted": self.backend}, self.backend, assistants, Answerer(None, self.ledger))
         access = Access(KEY, frozenset({"my-host"}), frozenset({"http://page.example"}))
         self.parts = Parts(service, OneStore(), Lengths(), access, Metrics(), health, "token-1", "0.0", time.time())
         self.url = ""
