@@ -6,6 +6,13 @@ from typing import Protocol
 
 from ingest.search.visible import Restriction
 
+MOST_HITS = 200
+"""Hits that one query of the approximate index can ask for: its graph is searched that wide."""
+
+
+class IndexDamaged(Exception):
+    """The index can't be used as it lies on the disk: it is rebuilt from the book."""
+
 
 class VectorSearch(Protocol):
     """Nearest chunks of a store's current generation."""
