@@ -1,0 +1,356 @@
+"""The one writer of a store: each method is one transaction, and what it returned from is on the disk.
+
+A killed process leaves the book at the last transaction: no half document, nothing twice. The lock file of the store
+keeps a second writer waiting; SQLite's own lock orders the writers of different stores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from app.core.errors import BadRequest, Conflict
+from app.core.locks import FileLock
+from app.core.paths import Home
+from ingest.book.engine import open_writable, translated
+from ingest.book.queries import no_such_store
+from ingest.book.schema import chunks, documents, failures, generations, outbox, sources, stores, vectors
+from ingest.chunking import Chunk
+from ingest.documents import Document, Failed
+from ingest.search.lexical import index_terms
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"\w(?:[\w.\- ]{0,62}\w)?")
+_MANY = 500
+"""Values in one IN list: far below SQLite's limit on variables."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The store's current way to embed."""
+
+    id: int
+    model: str
+    fingerprint: str
+    dimensions: int
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """A source as the book remembers it."""
+
+    id: int
+    kind: str
+    name: str
+    spec: dict[str, Any]
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the store holds of a document: compared with what the source says now."""
+
+    content_hash: str
+    source_id: int
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A document with its chunks and their hashes, ready to be written."""
+
+    document: Document
+    content_hash: str
+    chunks: tuple[tuple[Chunk, str], ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one transaction changes. `vectors`: bytes by text hash, of texts that had none yet."""
+
+    source_id: int
+    put: Sequence[Ready] = ()
+    vectors: Mapping[str, bytes] = field(default_factory=dict)
+    access: tuple[str, ...] = ()
+    may_leave: bool = False
+
+
+@contextlib.contextmanager
+def open_writer(home: Home, store: str, *, create: bool = True, on_wait: Callable[[str], None] | None = None) -> Iterator[Writer]:
+    """The writer of one store; waits (and says so through `on_wait`) while another process writes it.
+
+    BadRequest for a name that can't be one; StoreNotFound where `create` is off and there is no such store.
+    """
+    if not _NAME.fullmatch(store):
+        raise BadRequest(f"\"{store}\" can't be a store's name.", hint="Use letters, digits, dots and dashes, at most 64.", param="store")
+    with FileLock(home.locks / f"store-{store}.lock", who=f"a run of ingest into {store}", on_wait=on_wait):
+        engine = open_writable(home.book, home.locks)
+        try:
+            yield Writer(engine, store, create=create)
+        finally:
+            engine.dispose()
+
+
+class Writer:
+    """Writes one store of the book. Made by `open_writer`, which holds the store's lock for its whole life."""
+
+    def __init__(self, engine: Engine, store: str, *, create: bool, clock: Callable[[], float] = time.time) -> None:
+        self._engine, self._clock, self.store = engine, clock, store
+        with self._change() as connection:
+            found = connection.execute(select(stores.c.id).where(stores.c.name == store)).scalar()
+            if found is None and not create:
+                raise no_such_store(connection, store)
+            if found is None:
+                found = connection.execute(insert(stores).values(name=store, created_at=clock()).returning(stores.c.id)).scalar_one()
+            self.store_id = int(found)
+            row = connection.execute(
+                select(generations).where(generations.c.store_id == self.store_id, generations.c.state == "current")
+            ).first()
+        self.generation = Generation(row.id, row.model, row.fingerprint, row.dimensions) if row else None
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[Connection]:
+        with translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _look(self) -> Iterator[Connection]:
+        with translated(), self._engine.connect() as connection:
+            yield connection
+
+    def use_generation(self, model: str, fingerprint: str, dimensions: int) -> Generation:
+        """The current generation, begun where the store has none or is empty. Conflict: it was filled by another embedder."""
+        if self.generation and self.generation.fingerprint == fingerprint:
+            return self.generation
+        with self._change() as connection:
+            filled = connection.execute(select(chunks.c.pk).where(chunks.c.store_id == self.store_id).limit(1)).first()
+            if self.generation and filled:
+                raise Conflict(
+                    f'The store "{self.store}" was filled with the embedder {self.generation.model}, and the one in use now is {model} '
+                    f"(or the same in another precision): their vectors can't be compared.",
+                    hint="Choose the old embedder again, or ingest into a new store, or empty this one with `ondol ingest forget`.",
+                )
+            if self.generation:
+                connection.execute(delete(outbox).where(outbox.c.generation_id == self.generation.id))
+                connection.execute(delete(generations).where(generations.c.id == self.generation.id))
+            values = {"model": model, "fingerprint": fingerprint, "dimensions": dimensions, "state": "current", "created_at": self._clock()}
+            id = connection.execute(insert(generations).values(store_id=self.store_id, **values).returning(generations.c.id)).scalar_one()
+        self.generation = Generation(id, model, fingerprint, dimensions)
+        return self.generation
+
+    def sources(self) -> list[SourceRow]:
+        """The store's sources, oldest first."""
+        with self._look() as connection:
+            rows = connection.execute(select(sources).where(sources.c.store_id == self.store_id).order_by(sources.c.id))
+            return [SourceRow(row.id, row.kind, row.name, row.spec, row.state) for row in rows]
+
+    def specs_everywhere(self, kind: str) -> list[dict[str, Any]]:
+        """The specs of all stores' sources of a kind: what they share must outlive one of them."""
+        with self._look() as connection:
+            return list(connection.execute(select(sources.c.spec).where(sources.c.kind == kind)).scalars())
+
+    def source(self, kind: str, name: str, spec: Mapping[str, Any]) -> SourceRow:
+        """The source of this kind and name, made or given the new spec, and marked as started."""
+        now = self._clock()
+        with self._change() as connection:
+            statement = upsert(sources).values(store_id=self.store_id, kind=kind, name=name, spec=dict(spec), state={}, last_started=now)
+            statement = statement.on_conflict_do_update(
+                index_elements=["store_id", "kind", "name"], set_={"spec": dict(spec), "last_started": now}
+            )
+            connection.execute(statement)
+            row = connection.execute(
+                select(sources).where(sources.c.store_id == self.store_id, sources.c.kind == kind, sources.c.name == name)
+            ).one()
+        return SourceRow(row.id, row.kind, row.name, row.spec, row.state)
+
+    def finish(self, source_id: int, summary: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Remember how a run ended and what its rule must know next time."""
+        with self._change() as connection:
+            connection.execute(
+                update(sources)
+                .where(sources.c.id == source_id)
+                .values(last_finished=self._clock(), last_summary=dict(summary), state=dict(state))
+            )
+
+    def remember(self, source_id: int, state: Mapping[str, Any]) -> None:
+        """Change what a source's rule must know next time."""
+        with self._change() as connection:
+            connection.execute(update(sources).where(sources.c.id == source_id).values(state=dict(state)))
+
+    def known(self) -> dict[str, Known]:
+        """Every document of the store by its id."""
+        with self._look() as connection:
+            columns = (documents.c.id, documents.c.content_hash, documents.c.source_id)
+            rows = connection.execute(select(*columns).where(documents.c.store_id == self.store_id))
+            return {id: Known(content_hash, source_id) for id, content_hash, source_id in rows}
+
+    def without_vector(self, hashes: Collection[str]) -> set[str]:
+        """Those of the hashes whose text must still be embedded in the current generation."""
+        assert self.generation is not None
+        missing = set(hashes)
+        with self._look() as connection:
+            for some in _slices(sorted(missing)):
+                query = select(vectors.c.text_hash).where(vectors.c.generation_id == self.generation.id, vectors.c.text_hash.in_(some))
+                missing -= set(connection.execute(query).scalars())
+        return missing
+
+    def commit(self, batch: Batch) -> None:
+        """Put documents, each with all its chunks in place of its old ones."""
+        assert self.generation is not None
+        with self._change() as connection:
+            self._put_vectors(connection, batch.vectors)
+            orphans: set[str] = set()
+            first = _last_pk(connection) + 1
+            new_chunks: list[dict[str, Any]] = []
+            terms: list[dict[str, Any]] = []
+            for ready in batch.put:
+                pk, old = self._put_document(connection, batch, ready)
+                orphans |= old
+                for ordinal, (chunk, text_hash) in enumerate(ready.chunks):
+                    at = first + len(new_chunks)
+                    new_chunks.append(
+                        {
+                            "pk": at,
+                            "store_id": self.store_id,
+                            "document_pk": pk,
+                            "id": f"{ready.document.id}#{ordinal}",
+                            "ordinal": ordinal,
+                            "text": chunk.text,
+                            "heading": chunk.heading,
+                            "page": chunk.page,
+                            "line": chunk.line,
+                            "text_hash": text_hash,
+                        }
+                    )
+                    terms.append({"pk": at, "terms": index_terms(f"{ready.document.title}\n{chunk.heading}\n{chunk.text}")})
+            if new_chunks:
+                connection.execute(insert(chunks), new_chunks)
+                connection.execute(text("INSERT INTO chunk_text (rowid, terms) VALUES (:pk, :terms)"), terms)
+                self._announce(connection, "put", [row["pk"] for row in new_chunks])
+            self._drop_orphans(connection, orphans)
+
+    def keep_vectors(self, made: Mapping[str, bytes]) -> None:
+        """Vectors of a document so long that its chunks come later: an interrupted run finds them and goes on from there."""
+        with self._change() as connection:
+            self._put_vectors(connection, made)
+
+    def _put_vectors(self, connection: Connection, made: Mapping[str, bytes]) -> None:
+        assert self.generation is not None
+        rows = [{"generation_id": self.generation.id, "text_hash": hash, "vector": vector} for hash, vector in made.items()]
+        if rows:
+            connection.execute(upsert(vectors).on_conflict_do_nothing(), rows)
+
+    def drop_unused_vectors(self) -> None:
+        """Remove vectors kept for documents that never came."""
+        if self.generation is not None:
+            used = select(chunks.c.pk).where(chunks.c.store_id == self.store_id, chunks.c.text_hash == vectors.c.text_hash)
+            with self._change() as connection:
+                connection.execute(delete(vectors).where(vectors.c.generation_id == self.generation.id, ~used.correlate(vectors).exists()))
+
+    def _put_document(self, connection: Connection, batch: Batch, ready: Ready) -> tuple[int, set[str]]:
+        document = ready.document
+        values = {
+            "title": document.title,
+            "url": document.url,
+            "content_hash": ready.content_hash,
+            "attributes": document.attributes,
+            "access": list(batch.access),
+            "may_leave": batch.may_leave,
+            "updated_at": self._clock(),
+        }
+        pk = connection.execute(select(documents.c.pk).where(documents.c.store_id == self.store_id, documents.c.id == document.id)).scalar()
+        if pk is None:
+            values |= {"store_id": self.store_id, "source_id": batch.source_id, "id": document.id}
+            return int(connection.execute(insert(documents).values(values).returning(documents.c.pk)).scalar_one()), set()
+        connection.execute(update(documents).where(documents.c.pk == pk).values(values))
+        return int(pk), self._drop_chunks(connection, [pk])
+
+    def delete(self, ids: Collection[str]) -> int:
+        """Take documents out with all that belongs to them; how many there were."""
+        gone = 0
+        with self._change() as connection:
+            for some in _slices(sorted(ids)):
+                pks = list(
+                    connection.execute(
+                        select(documents.c.pk).where(documents.c.store_id == self.store_id, documents.c.id.in_(some))
+                    ).scalars()
+                )
+                orphans = self._drop_chunks(connection, pks)
+                connection.execute(delete(documents).where(documents.c.pk.in_(pks)))
+                self._drop_orphans(connection, orphans)
+                gone += len(pks)
+        return gone
+
+    def _drop_chunks(self, connection: Connection, document_pks: Sequence[int]) -> set[str]:
+        """Remove the documents' chunks; the hashes that may have no chunk left."""
+        rows = connection.execute(select(chunks.c.pk, chunks.c.text_hash).where(chunks.c.document_pk.in_(document_pks))).all()
+        if rows:
+            connection.execute(text("DELETE FROM chunk_text WHERE rowid = :pk"), [{"pk": row.pk} for row in rows])
+            connection.execute(delete(chunks).where(chunks.c.document_pk.in_(document_pks)))
+            self._announce(connection, "delete", [row.pk for row in rows])
+        return {row.text_hash for row in rows}
+
+    def _drop_orphans(self, connection: Connection, hashes: Collection[str]) -> None:
+        used = select(chunks.c.pk).where(chunks.c.store_id == self.store_id, chunks.c.text_hash == vectors.c.text_hash)
+        mine = select(generations.c.id).where(generations.c.store_id == self.store_id)
+        for some in _slices(sorted(hashes)):
+            connection.execute(
+                delete(vectors).where(vectors.c.text_hash.in_(some), vectors.c.generation_id.in_(mine), ~used.correlate(vectors).exists())
+            )
+
+    def _announce(self, connection: Connection, op: str, pks: Sequence[int]) -> None:
+        if self.generation is not None:
+            connection.execute(insert(outbox), [{"generation_id": self.generation.id, "op": op, "chunk_pk": pk} for pk in pks])
+
+    def record_failures(self, source_id: int, failed: Sequence[Failed], *, complete: bool) -> None:
+        """Count the attempts of items that failed; a `complete` run forgets the failures that did not come back."""
+        now = self._clock()
+        with self._change() as connection:
+            if complete:
+                rows = connection.execute(select(failures.c.id, failures.c.item).where(failures.c.source_id == source_id)).all()
+                names = {item.item for item in failed}
+                for some in _slices([row.id for row in rows if row.item not in names]):
+                    connection.execute(delete(failures).where(failures.c.id.in_(some)))
+            for item in failed:
+                first = upsert(failures).values(
+                    source_id=source_id, item=item.item, reason=item.reason, attempts=1, first_at=now, last_at=now
+                )
+                again = {"reason": item.reason, "attempts": failures.c.attempts + 1, "last_at": now}
+                connection.execute(first.on_conflict_do_update(index_elements=["source_id", "item"], set_=again))
+
+    def forget_source(self, source_id: int) -> None:
+        """Take a source itself out; its documents must be gone already."""
+        with self._change() as connection:
+            connection.execute(delete(sources).where(sources.c.id == source_id))
+
+    def forget_store(self) -> None:
+        """Take the empty store out, with its generation. The index worker drops what it no longer finds here."""
+        with self._change() as connection:
+            mine = select(generations.c.id).where(generations.c.store_id == self.store_id)
+            connection.execute(delete(outbox).where(outbox.c.generation_id.in_(mine)))
+            connection.execute(delete(stores).where(stores.c.id == self.store_id))
+
+
+def prune_outbox(engine: Engine, generation_id: int, up_to_seq: int) -> int:
+    """Remove the rows that the index has passed; how many there were. `seq` goes on growing from where it was."""
+    with translated(), engine.begin() as connection:
+        passed = delete(outbox).where(outbox.c.generation_id == generation_id, outbox.c.seq <= up_to_seq)
+        return int(connection.execute(passed).rowcount)
+
+
+def _last_pk(connection: Connection) -> int:
+    """The highest chunk pk ever given. Ours to hand out from: this transaction holds the write lock."""
+    found = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")).scalar()
+    return int(found if found is not None else connection.execute(select(func.coalesce(func.max(chunks.c.pk), 0))).scalar_one())
+
+
+def _slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    for at in range(0, len(values), _MANY):
+        yield values[at : at + _MANY]

@@ -1,0 +1,206 @@
+"""Documents cut into chunks: structure first, then size.
+
+A chunk never crosses a section or a page. Within one, whole blocks are packed up to `tokens`; a block that fits what the
+embedder can take stays whole even above that; a longer one is cut between sentences into parts of about equal size,
+each beginning with the last sentences of the part before (`overlap`). Cuts inside a sentence fall between words, and
+inside a word only where the word alone is too long.
+
+Size is counted in the embedder's tokens, but some tokenizers break a script into crumbs (all-MiniLM makes three tokens of
+one Hangul syllable): 220 of those are a line and a half, too little to be read or found by its words. So `characters`
+of text always fit, and the embedder sees their beginning; word search sees all of it. Each sentence is measured by the
+milder of the two measures, and a chunk is full when its sentences' shares add up to one.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+from ingest.documents import Block
+
+RULE = 1
+"""Raised when the same document would be cut in another way: all are then cut again, and only new texts embedded."""
+
+Offsets = Callable[[str], list[tuple[int, int]]]
+
+_SENTENCE_END = re.compile(r"""(?<=[.!?])["'”’)\]」』]*\s+(?=["'“‘(\[「『]?[^\sa-z])|(?<=[。！？])["”’」』）]*\s*|\n+\s*""")
+_WORD_END = re.compile(r"\s+")
+_SPECIAL = 2
+_TITLE_CHARACTERS = 120
+
+
+@dataclass(frozen=True)
+class ChunkOptions:
+    """`tokens` a chunk aims at, `overlap` tokens between parts of one block, `characters` that always fit."""
+
+    tokens: int = 220
+    overlap: int = 40
+    characters: int = 500
+
+
+DEFAULT = ChunkOptions()
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A passage as its reader sees it, and the heading path that goes to the embedder with it."""
+
+    text: str
+    heading: str
+    page: int | None
+    line: int | None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A stretch of a block; `size` is its share of a full chunk, `whole` whether it is all of its block."""
+
+    block: Block
+    start: int
+    end: int
+    size: float
+    whole: bool
+
+    @property
+    def text(self) -> str:
+        return self.block.text[self.start : self.end].strip()
+
+
+def embedded_text(title: str, heading: str, text: str) -> str:
+    """What the embedder sees of a chunk: where it stands (the title's beginning, the innermost headings), then what it says."""
+    return "\n".join(part for part in (title[:_TITLE_CHARACTERS], heading[-_TITLE_CHARACTERS:], text) if part)
+
+
+def chunk(title: str, blocks: Sequence[Block], offsets: Offsets, max_tokens: int, options: ChunkOptions = DEFAULT) -> list[Chunk]:
+    """Cut the blocks of one document, in order. `max_tokens` is what the embedder takes, special tokens included."""
+    chunks: list[Chunk] = []
+    filled = [block for block in blocks if block.text.strip()]
+    for (path, _page), section in groupby(filled, key=lambda block: (block.heading_path, block.page)):
+        heading = " > ".join(path)
+        prefix = len(offsets(embedded_text(title, heading, "")))
+        # A long title must not squeeze its text out: it may take half of the embedder's room.
+        room = max(max_tokens - _SPECIAL - prefix, max_tokens // 2)
+        measure = _Measure(offsets, min(options.tokens, room), room, options)
+        chunks += [_join(parts, heading) for parts in _packed([part for block in section for part in _parts(block, measure)])]
+    return chunks
+
+
+class _Measure:
+    """Sizes within one section: a share of the target, where one is full; `largest` is the share that a whole block may take."""
+
+    def __init__(self, offsets: Offsets, target: int, room: int, options: ChunkOptions) -> None:
+        self._offsets, self._target, self._characters = offsets, target, options.characters
+        self.largest = room / target
+        self.overlap = min(options.overlap / target, 0.5)
+
+    def token_starts(self, text: str) -> list[int]:
+        return [start for start, _ in self._offsets(text)]
+
+    def size(self, starts: list[int], start: int, end: int) -> float:
+        tokens = bisect.bisect_left(starts, end) - bisect.bisect_left(starts, start)
+        return min(tokens / self._target, (end - start) / self._characters)
+
+
+def _parts(block: Block, measure: _Measure) -> Iterator[_Part]:
+    """A block as one part, or as several of about equal size when it is too large."""
+    starts = measure.token_starts(block.text)
+    length = len(block.text)
+    whole = measure.size(starts, 0, length)
+    if whole <= measure.largest:
+        yield _Part(block, 0, length, whole, True)
+        return
+    spans = list(_sentences(block.text, starts, measure))
+    total = sum(size for _, _, size in spans)
+    # Room for the overlap is kept free in each part, so that it never pushes one over the limit.
+    goal = total / -(-total // (1 - measure.overlap))
+    first, filled = 0, 0.0
+    for at, (_, _, size) in enumerate(spans):
+        if at > first and filled + size > min(goal + size / 2, 1 - measure.overlap):
+            yield _part(block, spans, first, at, measure)
+            first, filled = at, 0.0
+        filled += size
+    yield _part(block, spans, first, len(spans), measure)
+
+
+def _part(block: Block, spans: list[tuple[int, int, float]], first: int, after: int, measure: _Measure) -> _Part:
+    """The sentences from `first`, with as many before them as the overlap and the limit allow."""
+    size = sum(span[2] for span in spans[first:after])
+    back, lent = first, 0.0
+    while back > 0 and lent + spans[back - 1][2] <= min(measure.overlap, 1 - size):
+        back -= 1
+        lent += spans[back][2]
+    return _Part(block, spans[back][0], spans[after - 1][1], size + lent, False)
+
+
+def _sentences(text: str, starts: list[int], measure: _Measure) -> Iterator[tuple[int, int, float]]:
+    """Consecutive spans (start, end, size) that cover the text: sentences, or pieces of one that is too long."""
+    limit = 1 - measure.overlap
+    for start, end in _cut(text, 0, len(text), _SENTENCE_END):
+        size = measure.size(starts, start, end)
+        if size <= limit:
+            yield start, end, size
+            continue
+        piece, filled = start, 0.0
+        for word, after in _words(text, start, end, starts, measure, limit):
+            size = measure.size(starts, word, after)
+            if filled + size > limit and word > piece:
+                yield piece, word, filled
+                piece, filled = word, 0.0
+            filled += size
+        yield piece, end, filled
+
+
+def _words(text: str, start: int, end: int, starts: list[int], measure: _Measure, limit: float) -> Iterator[tuple[int, int]]:
+    for word, after in _cut(text, start, end, _WORD_END):
+        at = word
+        while measure.size(starts, at, after) > limit:
+            cut = at + 1
+            # The farthest end that still fits; sizes only grow with the end, so halving finds it.
+            low, high = at + 1, after
+            while low <= high:
+                middle = (low + high) // 2
+                if measure.size(starts, at, middle) <= limit:
+                    cut, low = middle, middle + 1
+                else:
+                    high = middle - 1
+            yield at, cut
+            at = cut
+        if at < after:
+            yield at, after
+
+
+def _cut(text: str, start: int, end: int, mark: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    at = start
+    for found in mark.finditer(text, start, end):
+        if found.end() > at and found.end() < end:
+            yield at, found.end()
+            at = found.end()
+    if at < end:
+        yield at, end
+
+
+def _packed(parts: list[_Part]) -> Iterator[list[_Part]]:
+    """Neighbours together as long as they fill no more than one chunk; parts of a cut block keep to themselves."""
+    waiting: list[_Part] = []
+    for part in parts:
+        joins = waiting and part.whole and waiting[-1].whole and sum(other.size for other in waiting) + part.size <= 1
+        if waiting and not joins:
+            yield waiting
+            waiting = []
+        waiting.append(part)
+    if waiting:
+        yield waiting
+
+
+def _join(parts: list[_Part], heading: str) -> Chunk:
+    first = parts[0]
+    text = first.text
+    for before, part in pairwise(parts):
+        text += ("\n" if before.block.kind == part.block.kind == "row" else "\n\n") + part.text
+    line = first.block.line
+    if line is not None:
+        line += first.block.text.count("\n", 0, first.start)
+    return Chunk(text, heading, first.block.page, line)

@@ -1,0 +1,145 @@
+"""How a database is named: every form of PostgreSQL's connection strings, with the password taken out at once."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from app.core.errors import BadRequest, Deadline, OndolError, UpstreamError
+
+_FORMS = "postgresql://USER:PASSWORD@HOST:5432/DATABASE, or key=value words as psql takes them"
+
+
+@dataclass(frozen=True)
+class Dsn:
+    """A database without its password. `parameters` are libpq's, as strings; the password never shows in `repr`."""
+
+    parameters: Mapping[str, str]
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def connection(self) -> str:
+        """`host:port/database`: what document ids begin with."""
+        given = self.parameters
+        host = given.get("host") or given.get("hostaddr") or given.get("service") or os.environ.get("PGHOST") or "localhost"
+        port = given.get("port") or os.environ.get("PGPORT") or "5432"
+        return f"{host}:{port}/{given.get('dbname') or os.environ.get('PGDATABASE') or self.user}"
+
+    @property
+    def user(self) -> str:
+        """Who connects."""
+        return self.parameters.get("user") or os.environ.get("PGUSER") or getpass.getuser()
+
+    @property
+    def secret_name(self) -> str:
+        """The name of its password among the secrets."""
+        return f"postgresql://{self.user}@{self.connection}"
+
+    def hide(self, text: str) -> str:
+        """The text without the password, should a library have quoted it."""
+        return text.replace(self.password, "***") if self.password else text
+
+
+def parse_dsn(given: str) -> Dsn:
+    """BadRequest where the text is no connection string; the message never repeats it."""
+    text = re.sub(r"^\s*postgres(?:ql)?(?:\+\w+)?://", "postgresql://", given)
+    if not text.startswith("postgresql://") and "=" not in text:
+        raise BadRequest("This is not a PostgreSQL address.", hint=f"Write {_FORMS}.", param="dsn")
+    try:
+        parameters = {name: str(value) for name, value in conninfo_to_dict(text).items() if value is not None}
+    except psycopg.ProgrammingError:
+        raise BadRequest("The PostgreSQL address can't be understood.", hint=f"Write {_FORMS}.", param="dsn") from None
+    host, port = parameters.get("host", ""), parameters.get("port", "")
+    if "@" in host or not re.fullmatch(r"[\d,]*", port):
+        raise BadRequest(
+            "The PostgreSQL address can't be understood: its password seems to hold one of @ : / ? #.",
+            hint="Write them as %40 %3A %2F %3F %23, or use the key=value form.",
+            param="dsn",
+        )
+    password = parameters.pop("password", None)
+    return Dsn(parameters, password or None)
+
+
+_CONNECT_FAULTS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        r"resolve host|translate host name|Name or service not known|nodename nor",
+        "host_unknown",
+        "The host of {at} is not known.",
+        "Check its spelling, and the network.",
+    ),
+    (
+        r"timeout expired|timed out|connection timeout",
+        "database_timeout",
+        "{at} did not answer within 10 s.",
+        "Check host and port, and whether a firewall stands between.",
+    ),
+    (
+        r"Connection refused|No such file or directory|Network is unreachable|No route to host",
+        "database_unreachable",
+        "Nothing answers at {at}.",
+        "Check host and port, and that PostgreSQL is running and accepts connections from here.",
+    ),
+    (
+        r'database ".*" does not exist|데이터베이스.*(없|존재하지)',
+        "database_unknown",
+        "There is no such database at {at}.",
+        "Check the name after the last slash.",
+    ),
+    (
+        r"pg_hba\.conf",
+        "access_refused",
+        "{at} lets {user} not in from this computer.",
+        "Its administrator allows it with a line in pg_hba.conf (or TLS is needed: add ?sslmode=require).",
+    ),
+    (r'role ".*" does not exist', "user_unknown", "There is no user {user} at {at}.", "Check the name before the colon."),
+    (
+        r"SSL|TLS|certificate",
+        "database_tls",
+        "{at} and this computer don't agree about TLS: {said}",
+        "Set sslmode (disable, require or verify-full) and, for a private authority, sslrootcert.",
+    ),
+    (
+        r"password|authentication|인증",
+        "wrong_password",
+        "{at} does not accept the password of {user}.",
+        "Check user and password in the address.",
+    ),
+    (r"too many (clients|connections)|remaining connection slots", "database_busy", "{at} has no free connection.", "Try again later."),
+)
+
+
+def connect_fault(error: Exception, dsn: Dsn) -> OndolError:
+    """What went wrong on the way to a database, with what to do. libpq gives no codes here, only words."""
+    said = dsn.hide(" ".join(str(error).split()))
+    for pattern, code, message, hint in _CONNECT_FAULTS:
+        if re.search(pattern, said):
+            kind = Deadline if code == "database_timeout" else UpstreamError
+            return kind(message.format(at=dsn.connection, user=dsn.user, said=said), hint=hint, code=code)
+    return UpstreamError(f"{dsn.connection} can't be reached: {said}", hint="Check the address.", code="database_unreachable")
+
+
+def query_fault(error: psycopg.Error, dsn: Dsn, table: str) -> OndolError:
+    """What went wrong while a table was read."""
+    said = dsn.hide(" ".join(str(error.diag.message_primary or error).split()))
+    match error.sqlstate:
+        case "42501":
+            return UpstreamError(
+                f"{dsn.user} may not read {table}: {said}.",
+                hint=f"Its owner allows it with: GRANT SELECT ON {table} TO {dsn.user};",
+                code="permission_denied",
+            )
+        case "57014":
+            return Deadline(f"{table} took too long to read.", hint="Try again when the database has less to do, or ingest a smaller view.")
+        case "55P03":
+            return Deadline(f"{table} is locked by somebody else.", hint="Try again later.")
+        case state if state is None or state.startswith(("08", "57P")):
+            return UpstreamError(
+                f"The connection to {dsn.connection} broke: {said}", hint="Try again: what was done stays done.", code="connection_lost"
+            )
+    return UpstreamError(f"{table} could not be read: {said}", code="query_failed")

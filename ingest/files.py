@@ -1,0 +1,206 @@
+"""Files found in folders and read within limits. What is found is decided before anything is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from app.core.errors import ItemError, NotFound
+from ingest.documents import Document, Failed
+from ingest.readers.contract import FileContent
+from ingest.readers.registry import Readers
+
+RACY_NS = 2_000_000_000
+"""A file written again within one tick of its clock shows the same time (FAT: 2 s): younger ones are not trusted."""
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file that some reader knows. `id`: absolute, forward slashes, NFC; `path`: as the system spells it."""
+
+    id: str
+    path: Path
+    size: int
+    mtime_ns: int
+
+    @property
+    def stamp(self) -> list[int]:
+        """What is compared to see that a file was not touched."""
+        return [self.size, self.mtime_ns]
+
+
+@dataclass(frozen=True)
+class Walked:
+    """A folder's readable files in a fixed order; those of unknown kinds are counted, what could not be looked into has failed."""
+
+    files: tuple[FoundFile, ...]
+    failed: tuple[Failed, ...]
+    skipped: int
+
+
+def file_id(path: Path) -> str:
+    """The id of a path: the same on every run, however it was typed. ItemError: the name is not text."""
+    try:
+        name = Path(os.path.abspath(path.expanduser())).as_posix()  # noqa: PTH100 - Path.absolute() leaves ".." in
+        name.encode()
+    except UnicodeEncodeError:
+        raise ItemError("has a name that is not valid text.", hint="Rename it.") from None
+    return unicodedata.normalize("NFC", name)
+
+
+def find(root: Path, readers: Readers) -> Walked:
+    """The file that `root` names, or all below it, hidden ones left out. NotFound: there is no such path."""
+    try:
+        status = root.stat()
+    except FileNotFoundError:
+        raise NotFound(f"There is no file or folder {root}.", hint="Check the path.") from None
+    except OSError as error:
+        return Walked((), (Failed(_shown(root), f"{_shown(root)} can't be looked into: {error.strerror}."),), 0)
+    if stat.S_ISDIR(status.st_mode):
+        return _walk(root, readers)
+    try:
+        id = file_id(root)
+        if not stat.S_ISREG(status.st_mode):
+            raise ItemError("is not a file.")
+        readers.reader(_suffix(root.name))
+    except ItemError as error:
+        return Walked((), (failure(_shown(root), error),), 0)
+    return Walked((FoundFile(id, root, status.st_size, status.st_mtime_ns),), (), 0)
+
+
+def _walk(root: Path, readers: Readers) -> Walked:
+    files: dict[str, FoundFile] = {}
+    failed: list[Failed] = []
+    skipped = 0
+    visited: set[tuple[int, int]] = set()
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = _entries(folder, visited)
+        except OSError as error:
+            failed.append(Failed(_shown(folder), f"{_shown(folder)} can't be looked into: {error.strerror}."))
+            continue
+        inner: list[Path] = []
+        for entry in entries:
+            try:
+                found = _found(entry, readers)
+                if found == "folder":
+                    inner.append(entry)
+                elif isinstance(found, FoundFile) and found.id in files:
+                    raise ItemError("has the same name as another file here, in another Unicode form.", hint="Rename one of them.")
+                elif isinstance(found, FoundFile):
+                    files[found.id] = found
+                else:
+                    skipped += found == "unknown"
+            except ItemError as error:
+                failed.append(failure(_shown(entry), error))
+        folders += reversed(inner)
+    return Walked(tuple(sorted(files.values(), key=lambda file: file.id)), tuple(failed), skipped)
+
+
+def _entries(folder: Path, visited: set[tuple[int, int]]) -> list[Path]:
+    """What is in a folder, in a fixed order; nothing the second time: by a link, or a loop of links."""
+    status = folder.stat()  # not scandir's, which has no inode on Windows
+    if (status.st_dev, status.st_ino) in visited:
+        return []
+    visited.add((status.st_dev, status.st_ino))
+    return sorted(folder.iterdir(), key=lambda entry: (unicodedata.normalize("NFC", entry.name), entry.name))
+
+
+def _found(entry: Path, readers: Readers) -> FoundFile | Literal["folder", "unknown", "hidden"]:
+    readable = readers.can_read(_suffix(entry.name))
+    try:
+        status = entry.stat()
+    except OSError as error:
+        if not readable or _hidden(entry.name, None):
+            return "hidden"
+        raise ItemError(f"can't be looked into: {error.strerror}.") from None
+    if _hidden(entry.name, status):
+        return "hidden"
+    if stat.S_ISDIR(status.st_mode):
+        return "folder"
+    if not readable or not stat.S_ISREG(status.st_mode):
+        return "unknown"
+    return FoundFile(file_id(entry), entry, status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class Content:
+    """The bytes of a file, their hash, and whether its stamp may stand for them from now on."""
+
+    data: bytes
+    sha256: str
+    settled: bool
+
+
+def load(file: FoundFile, limit: int) -> Content:
+    """The whole file. ItemError: larger than `limit` bytes, empty, or unreadable."""
+    try:
+        with file.path.open("rb") as opened:
+            before = os.fstat(opened.fileno())
+            data = opened.read(limit + 1)
+            after = os.fstat(opened.fileno())
+    except OSError as error:
+        raise ItemError(f"can't be opened: {error.strerror}.", hint="Check its permissions.") from None
+    if len(data) > limit:
+        raise ItemError(
+            f"is larger than {limit / 1_000_000:g} MB.", hint="Split it, or raise ingest.max_file_megabytes in the configuration."
+        )
+    if not data.strip():
+        raise ItemError("is empty.")
+    same = file.stamp == [before.st_size, before.st_mtime_ns] == [after.st_size, after.st_mtime_ns]
+    return Content(data, hashlib.sha256(data).hexdigest(), same and time.time_ns() - after.st_mtime_ns > RACY_NS)
+
+
+def read(file: FoundFile, content: Content, readers: Readers) -> Iterator[Document | Failed]:
+    """The file's documents, and failures of single records. A file without any text is a failure too."""
+    found_any = False
+    try:
+        for found in readers.reader(_suffix(file.path.name)).read(FileContent(file.id, content.data)):
+            found_any = True
+            empty = isinstance(found, Document) and not any(block.text.strip() for block in found.blocks)
+            yield Failed(found.id, f"{found.id} has no text.") if isinstance(found, Document) and empty else found
+        if not found_any:
+            raise ItemError("has no text.")
+    except ItemError as error:
+        yield failure(file.id, error)
+    except Exception as error:  # noqa: BLE001 - a parser may raise anything on a broken file: that file fails, the run goes on
+        yield Failed(file.id, f"{file.id} could not be read ({type(error).__name__}: {error}).")
+
+
+def failure(item: str, error: ItemError) -> Failed:
+    """An item's error with the item's name in front of what is wrong with it."""
+    return Failed(item, f"{item} {error}")
+
+
+def owner(document_id: str, files: dict[str, object] | set[str]) -> str | None:
+    """The file that a document came from: its id, or the longest part of it before a `#` that is one of the files."""
+    at = len(document_id)
+    while at > 0:
+        if document_id[:at] in files:
+            return document_id[:at]
+        at = document_id.rfind("#", 0, at)
+    return None
+
+
+def _suffix(name: str) -> str:
+    return name.rpartition(".")[2].lower() if "." in name.lstrip(".") else ""
+
+
+def _hidden(name: str, status: os.stat_result | None) -> bool:
+    attributes = getattr(status, "st_file_attributes", 0) if status else 0
+    return name.startswith((".", "~$")) or bool(attributes & stat.FILE_ATTRIBUTE_HIDDEN)
+
+
+def _shown(path: Path) -> str:
+    """A path that can be printed and stored, also where its name is not valid text."""
+    text = Path(os.path.abspath(path)).as_posix()  # noqa: PTH100
+    return unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())

@@ -1,0 +1,120 @@
+"""What a run tells: events while it goes on, a report at its end. Frozen; `msgspec.json` makes JSON lines of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from ingest.documents import Failed
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="event", tag=lambda name: name.lower()):
+    """News of a run, for a progress bar or a JSON line: `{"event": "committed", ...}`."""
+
+
+class Waiting(Event, frozen=True):
+    """Another process writes this store; the run goes on when it ends."""
+
+    store: str
+    holder: str
+
+
+class Started(Event, frozen=True):
+    """A source is being read. `total` items (files or rows) where that is known beforehand."""
+
+    store: str
+    source: str
+    total: int | None = None
+
+
+class Committed(Event, frozen=True):
+    """These counts of the source are on the disk. `items` of Started's `total` are behind."""
+
+    store: str
+    source: str
+    items: int
+    documents: int
+    chunks: int
+    embedded: int
+    deleted: int = 0
+
+
+class ItemFailed(Event, frozen=True):
+    """One item could not be read; the rest goes on."""
+
+    store: str
+    source: str
+    item: str
+    reason: str
+
+
+class Notice(Event, frozen=True):
+    """Something the owner should know, that is no failure."""
+
+    store: str
+    source: str
+    text: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Counts of documents (and of `chunks` written, texts `embedded`, vectors `reused`) of one finished run.
+
+    `skipped`: files of a kind that no reader knows. `error`: why the run as a whole stopped; empty when it went through.
+    """
+
+    store: str
+    source: str
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    reused: int = 0
+    failed: tuple[Failed, ...] = ()
+    error: str = ""
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was read: the caller exits with 1 where not."""
+        return not self.failed and not self.error
+
+    def summary(self) -> dict[str, object]:
+        """The counts alone, as the book keeps them."""
+        counts = msgspec.to_builtins(self)
+        return {**{name: counts[name] for name in counts if name not in ("store", "source")}, "failed": len(self.failed)}
+
+
+class Finished(Event, frozen=True):
+    """The end of one source's run."""
+
+    report: Report
+
+
+OnEvent = Callable[[Event], None]
+
+
+def merged(reports: list[Report], store: str) -> Report:
+    """Several sources' reports as one."""
+
+    def total(name: str) -> int:
+        return sum(getattr(report, name) for report in reports)
+
+    return Report(
+        store,
+        ", ".join(report.source for report in reports),
+        added=total("added"),
+        changed=total("changed"),
+        unchanged=total("unchanged"),
+        deleted=total("deleted"),
+        skipped=total("skipped"),
+        chunks=total("chunks"),
+        embedded=total("embedded"),
+        reused=total("reused"),
+        failed=tuple(item for report in reports for item in report.failed),
+        error="; ".join(report.error for report in reports if report.error),
+        seconds=sum(report.seconds for report in reports),
+    )

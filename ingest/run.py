@@ -1,0 +1,257 @@
+"""One run over one source: what was known, what is new, what waits for its vectors, and the counts of it all.
+
+Embedding happens between transactions; what it made is written with the documents it belongs to. Nothing counts before its commit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from app.core.errors import Conflict, OndolError
+from ingest.book.writer import Batch, Ready, SourceRow, Writer
+from ingest.chunking import DEFAULT, RULE, ChunkOptions, chunk, embedded_text
+from ingest.documents import Document, Failed, content_hash
+from ingest.report import Committed, Finished, ItemFailed, Notice, OnEvent, Report, Started
+
+if TYPE_CHECKING:  # numpy comes with it: a run that embeds nothing doesn't wait for that import
+    from models.embedder import Embedder, TokenCounter
+
+GUARD_FLOOR = 20
+"""Deletions up to this count are never refused: small sources change by large shares."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run works. `delete_guard`: the largest share of a source's documents that may vanish at once.
+
+    `access` and `may_leave` label the documents; None keeps what the source was ingested with.
+    """
+
+    chunk: ChunkOptions = DEFAULT
+    max_file_bytes: int = 50_000_000
+    delete_guard: float = 0.5
+    allow_delete: bool = False
+    batch_chunks: int = 256
+    access: tuple[str, ...] | None = None
+    may_leave: bool | None = None
+
+
+class Tools:
+    """The embedder and its token counter, made when first needed: each may be given as a function that makes it."""
+
+    def __init__(self, embedder: Embedder | Callable[[], Embedder], counter: TokenCounter | Callable[[], TokenCounter]) -> None:
+        self._embedder, self._counter = embedder, counter
+
+    @property
+    def known_embedder(self) -> Embedder | None:
+        """The embedder where that costs nothing."""
+        return cast("Embedder", self._embedder) if hasattr(self._embedder, "info") else None
+
+    def embedder(self) -> Embedder:
+        """The embedder, made now if need be."""
+        if not hasattr(self._embedder, "info"):
+            self._embedder = self._embedder()
+        return cast("Embedder", self._embedder)
+
+    def counter(self) -> TokenCounter:
+        """The counter, made now if need be."""
+        if not hasattr(self._counter, "offsets"):
+            self._counter = self._counter()
+        return self._counter
+
+
+@dataclass
+class _Counts:
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    reused: int = 0
+    failed: list[Failed] = field(default_factory=list)
+
+
+class Run:
+    """Made by `opened`. `known` maps ids to what the store holds; `state` is the source's memory for its next run."""
+
+    def __init__(self, writer: Writer, source: SourceRow, tools: Tools, options: Options, on_event: OnEvent) -> None:
+        self._writer, self._source, self._tools, self._options, self._on_event = writer, source, tools, options, on_event
+        self.known = writer.known()
+        self.state: dict[str, Any] = dict(source.state)
+        self.access = tuple(source.spec.get("access", ()))
+        self.may_leave = bool(source.spec.get("may_leave", False))
+        self.rule = msgspec.json.encode((RULE, msgspec.to_builtins(options.chunk), self.access, self.may_leave)).decode()
+        self.counts = _Counts()
+        self._forgotten = set(self.state.get("forgotten", ()))
+        self._seen: set[str] = set()
+        self._waiting: list[Ready] = []
+        self._waiting_chunks = 0
+        self._after_commit: list[Callable[[], None]] = []
+        self._behind = 0
+        self._began = time.monotonic()
+        if (embedder := tools.known_embedder) is not None:
+            self._use(embedder)
+
+    def _use(self, embedder: Embedder) -> None:
+        self._writer.use_generation(embedder.info.model, embedder.info.fingerprint, embedder.info.dimensions)
+
+    def start(self, total: int | None) -> None:
+        """Tell how much there is."""
+        self._on_event(Started(self._writer.store, self._source.name, total))
+
+    def notice(self, text: str) -> None:
+        """Tell the owner something that is no failure."""
+        self._on_event(Notice(self._writer.store, self._source.name, text))
+
+    def fail(self, failed: Failed) -> None:
+        """Count an item that could not be read."""
+        self.counts.failed.append(failed)
+        self._on_event(ItemFailed(self._writer.store, self._source.name, failed.item, failed.reason))
+
+    def holds(self, id: str, hash: str) -> bool:
+        """Whether the store has the document just so."""
+        return id in self.known and self.known[id].content_hash == hash
+
+    def recall_forgotten(self) -> None:
+        """The owner named this source again: what was forgotten of it comes back."""
+        self._forgotten = set()
+        self.state.pop("forgotten", None)
+
+    def forgotten(self, id: str) -> bool:
+        """Whether the owner took this document out of the store while its source still has it."""
+        return id in self._forgotten
+
+    def keep(self, ids: Iterable[str]) -> None:
+        """These documents are as they were."""
+        for id in ids:
+            if id not in self._seen:
+                self._seen.add(id)
+                self.counts.unchanged += 1
+
+    def put(self, document: Document) -> None:
+        """A document of the source: written with the next batch where it is new or changed."""
+        if self.forgotten(document.id):
+            return
+        if document.id in self._seen:
+            self.fail(Failed(document.id, f"{document.id} occurs twice: the first one was taken."))
+            return
+        hash = content_hash(document, self.rule)
+        if self.holds(document.id, hash):
+            self.keep([document.id])
+            return
+        self._seen.add(document.id)
+        embedder = self._tools.embedder()
+        pieces = chunk(document.title, document.blocks, self._tools.counter().offsets, embedder.info.max_tokens, self._options.chunk)
+        self._waiting.append(Ready(document, hash, tuple((piece, _text_hash(document, piece.heading, piece.text)) for piece in pieces)))
+        self._waiting_chunks += len(pieces)
+        if self._waiting_chunks >= self._options.batch_chunks:
+            self.flush()
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Runs when all that was put so far is on the disk."""
+        self._after_commit.append(effect)
+
+    def passed(self, items: int = 1) -> None:
+        """So many more of the total are behind."""
+        self._behind += items
+
+    def flush(self) -> None:
+        """Embed what is new of the waiting documents, then write them in one transaction."""
+        if self._waiting:
+            embedder = self._tools.embedder()
+            self._use(embedder)
+            texts = {hash: _text(ready.document, piece.heading, piece.text) for ready in self._waiting for piece, hash in ready.chunks}
+            missing = self._writer.without_vector(texts)
+            vectors = self._embedded(embedder, {hash: text for hash, text in texts.items() if hash in missing})
+            self._writer.commit(Batch(self._source.id, self._waiting, vectors, self.access, self.may_leave))
+            changed = sum(ready.document.id in self.known for ready in self._waiting)
+            self.counts.changed += changed
+            self.counts.added += len(self._waiting) - changed
+            self.counts.chunks += self._waiting_chunks
+            self.counts.reused += self._waiting_chunks - len(missing)
+            self._waiting, self._waiting_chunks = [], 0
+        for effect in self._after_commit:
+            effect()
+        self._after_commit = []
+        self._tell()
+
+    def _tell(self) -> None:
+        counts = self.counts
+        done = counts.added + counts.changed + counts.unchanged
+        self._on_event(Committed(self._writer.store, self._source.name, self._behind, done, counts.chunks, counts.embedded, counts.deleted))
+
+    def _embedded(self, embedder: Embedder, texts: Mapping[str, str]) -> dict[str, bytes]:
+        """Vectors of new texts. A document of many batches keeps each as it is made: a kill costs one batch, not a day."""
+        hashes, step = list(texts), self._options.batch_chunks
+        made: dict[str, bytes] = {}
+        for at in range(0, len(hashes), step):
+            some = hashes[at : at + step]
+            matrix = embedder.passages([texts[hash] for hash in some]).astype("<f4")
+            if matrix.shape != (len(some), embedder.info.dimensions):
+                raise OndolError(f"The embedder {embedder.info.model} returned vectors of shape {matrix.shape} for {len(some)} texts.")
+            made = {hash: row.tobytes() for hash, row in zip(some, matrix, strict=True)}
+            self.counts.embedded += len(some)
+            if at + step < len(hashes):
+                self._writer.keep_vectors(made)
+        return made
+
+    def remove_unseen(self, spared: Callable[[str], bool] | None = None) -> None:
+        """Take out what the source no longer has. Conflict (nothing removed): that is a suspiciously large share of it."""
+        mine = [id for id, known in self.known.items() if known.source_id == self._source.id]
+        gone = [id for id in mine if id not in self._seen and not (spared and spared(id))]
+        share = self._options.delete_guard
+        if not self._options.allow_delete and len(gone) > GUARD_FLOOR and len(gone) > share * len(mine):
+            raise Conflict(
+                f"{self._source.name}: {len(gone)} of {len(mine)} documents have vanished, more than {share:.0%}. None was removed.",
+                hint="If that is right, run it again with --allow-delete.",
+                code="mass_delete",
+            )
+        for at in range(0, len(gone), 1000):
+            self.counts.deleted += self._writer.delete(gone[at : at + 1000])
+            self._tell()
+
+    def report(self, error: str = "") -> Report:
+        """The counts so far."""
+        counts = vars(self.counts) | {"failed": tuple(self.counts.failed)}
+        return Report(self._writer.store, self._source.name, **counts, error=error, seconds=round(time.monotonic() - self._began, 3))
+
+    def close(self, error: str = "") -> Report:
+        """Write down how it went. After an error the failures of earlier runs stay listed: not all was looked at."""
+        report = self.report(error)
+        if report.added or report.changed or report.deleted:
+            self._writer.drop_unused_vectors()
+        failed = [*report.failed, *([Failed(self._source.name, error)] if error else [])]
+        self._writer.record_failures(self._source.id, failed, complete=not error)
+        self._writer.finish(self._source.id, report.summary(), self.state)
+        self._on_event(Finished(report))
+        return report
+
+
+@contextlib.contextmanager
+def closing(run: Run) -> Iterator[Run]:
+    """Whatever ends the run is written down before it goes on its way."""
+    try:
+        yield run
+    except BaseException as error:
+        with contextlib.suppress(OndolError):
+            run.close(
+                str(error) if isinstance(error, OndolError) else "interrupted" if isinstance(error, KeyboardInterrupt) else repr(error)
+            )
+        raise
+
+
+def _text(document: Document, heading: str, text: str) -> str:
+    return embedded_text(document.title, heading, text)
+
+
+def _text_hash(document: Document, heading: str, text: str) -> str:
+    return hashlib.blake2b(_text(document, heading, text).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,199 @@
+"""Rows and files become chunks, vectors and deletions.
+
+Every source is run the same way: what it says now is compared with what the store knows of it; new and changed documents
+are cut, embedded and written batch by batch; what it no longer has is removed. Running it again changes nothing; running
+it after a kill goes on where the last transaction ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from app.core.errors import ItemError, NotFound, OndolError, StoreNotFound
+from app.core.paths import Home
+from ingest import forgetting
+from ingest.book import queries
+from ingest.book.engine import open_book, update_book
+from ingest.book.queries import SourceStatus
+from ingest.book.writer import Writer, open_writer
+from ingest.documents import Failed
+from ingest.file_source import fill_from_files, look
+from ingest.files import file_id, find
+from ingest.readers.registry import Readers
+from ingest.report import Event, ItemFailed, OnEvent, Report, Waiting, merged
+from ingest.run import Options, Run, Tools, closing
+from ingest.secrets import Secrets
+
+if TYPE_CHECKING:
+    from models.embedder import Embedder, TokenCounter
+
+Embedding: TypeAlias = "Embedder | Callable[[], Embedder]"
+Counting: TypeAlias = "TokenCounter | Callable[[], TokenCounter]"
+DEFAULTS = Options()
+
+
+def silent(event: Event) -> None:
+    """Tell nobody."""
+
+
+def ingest_files(
+    home: Home,
+    paths: Sequence[Path],
+    store: str,
+    embedder: Embedding,
+    counter: Counting,
+    *,
+    on_event: OnEvent = silent,
+    options: Options = DEFAULTS,
+) -> Report:
+    """Take files and folders (with all below them) into a store; each path is a source of its own.
+
+    A path or file that can't be read is a failure in the report; the rest goes on.
+    """
+    tools, readers = Tools(embedder, counter), Readers()
+    with _writer(home, store, on_event) as writer:
+        return merged([_ingest_path(writer, path, readers, tools, options, on_event) for path in paths], store)
+
+
+def ingest_postgres(
+    home: Home,
+    dsn: str,
+    table: str,
+    store: str,
+    embedder: Embedding,
+    counter: Counting,
+    *,
+    text: Sequence[str] = (),
+    title: str = "",
+    key: Sequence[str] = (),
+    on_event: OnEvent = silent,
+    options: Options = DEFAULTS,
+) -> Report:
+    """Take a table or view into a store: its `text` columns (by default all prose), a `title` like "{name} #{id}", a view's `key`.
+
+    Nothing is written before the database has let us in and the columns are known to be there.
+    """
+    # Imported here: who ingests files alone needs no PostgreSQL driver.
+    from ingest.dsn import parse_dsn
+    from ingest.postgres import Database
+    from ingest.rows import make_plan
+    from ingest.table_source import fill_from_table
+
+    with Database(parse_dsn(dsn)) as database:
+        plan, notices = make_plan(database.describe(table), text, title, key)
+        where, full_name = database.dsn, plan.table.full_name
+        if where.password:
+            Secrets(home.secrets, home.locks).put(where.secret_name, where.password)
+        spec = {"dsn": dict(where.parameters), "table": full_name, "text": list(text), "title": title, "key": list(key)}
+        with _writer(home, store, on_event) as writer:
+            run = _begin(writer, "postgres", f"{where.connection}/{full_name}", spec, Tools(embedder, counter), options, on_event)
+            run.recall_forgotten()
+            with closing(run):
+                for notice in notices:
+                    run.notice(notice)
+                fill_from_table(run, database, plan)
+            return run.close()
+
+
+def sync(
+    home: Home,
+    store: str | None,
+    embedder: Embedding,
+    counter: Counting,
+    *,
+    on_event: OnEvent = silent,
+    options: Options = DEFAULTS,
+) -> list[Report]:
+    """Run every known source again, or those of one store. A source that fails as a whole says so in its report; the others go on."""
+    update_book(home.book, home.locks)
+    with open_book(home.book) as book, book.read() as connection:
+        known = queries.known_sources(connection, store)
+    tools, readers = Tools(embedder, counter), Readers()
+    reports = []
+    for name, kind, source, spec in known:
+        with _writer(home, name, on_event) as writer:
+            run = _begin(writer, kind, source, spec, tools, options, on_event)
+            try:
+                with closing(run):
+                    _fill_again(run, home, kind, spec, readers, options)
+                reports.append(run.close())
+            except OndolError as error:
+                reports.append(run.report(str(error)))
+    return reports
+
+
+def status(home: Home) -> list[SourceStatus]:
+    """Every source of every store: documents, chunks, the last run, and what failed how often. Nothing ingested: an empty list."""
+    try:
+        with open_book(home.book) as book, book.read() as connection:
+            return queries.source_statuses(connection)
+    except StoreNotFound:
+        return []
+
+
+def forget(home: Home, store: str, *, source: str | None = None, document: str | None = None, on_event: OnEvent = silent) -> Report:
+    """Take out of a store: one document, one source with its documents, or (neither named) the whole store. NotFound names the nearest.
+
+    A document forgotten while its source still has it stays out of later syncs, until the source is ingested by name again.
+    """
+    with _writer(home, store, on_event, create=False) as writer:
+        if document is not None:
+            return Report(store, document, deleted=forgetting.forget_document(writer, document))
+        if source is not None:
+            row = forgetting.find_source(writer, source)
+            return Report(store, row.name, deleted=forgetting.forget_source(home, writer, row))
+        gone = sum(forgetting.forget_source(home, writer, row) for row in writer.sources())
+        writer.forget_store()
+        return Report(store, "", deleted=gone)
+
+
+def _writer(home: Home, store: str, on_event: OnEvent, *, create: bool = True) -> AbstractContextManager[Writer]:
+    return open_writer(home, store, create=create, on_wait=lambda holder: on_event(Waiting(store, holder)))
+
+
+def _begin(writer: Writer, kind: str, name: str, spec: Mapping[str, Any], tools: Tools, options: Options, on_event: OnEvent) -> Run:
+    """A run over a source, made or known. Its labels stay as they were, unless new ones are given."""
+    before = next((row.spec for row in writer.sources() if (row.kind, row.name) == (kind, name)), {})
+    labels = {
+        "access": before.get("access", []) if options.access is None else list(options.access),
+        "may_leave": before.get("may_leave", False) if options.may_leave is None else options.may_leave,
+    }
+    return Run(writer, writer.source(kind, name, {**spec, **labels}), tools, options, on_event)
+
+
+def _ingest_path(writer: Writer, path: Path, readers: Readers, tools: Tools, options: Options, on_event: OnEvent) -> Report:
+    try:
+        name, walked = file_id(path), find(path, readers)
+        failed = walked.failed
+    except (NotFound, ItemError) as error:
+        name, walked, failed = str(path), None, (Failed(str(path), str(error)),)
+    if walked is None or not (walked.files or path.is_dir()):
+        # Nothing that could be run again later: it is told, and not remembered as a source.
+        for item in failed:
+            on_event(ItemFailed(writer.store, name, item.item, item.reason))
+        return Report(writer.store, name, failed=failed)
+    run = _begin(writer, "files", name, {"path": str(path.expanduser().absolute())}, tools, options, on_event)
+    run.recall_forgotten()
+    with closing(run):
+        fill_from_files(run, walked, readers, options.max_file_bytes, folder=path.is_dir())
+    return run.close()
+
+
+def _fill_again(run: Run, home: Home, kind: str, spec: Mapping[str, Any], readers: Readers, options: Options) -> None:
+    if kind == "files":
+        path = Path(spec["path"])
+        fill_from_files(run, look(path, readers, run.state), readers, options.max_file_bytes, folder=path.is_dir())
+        return
+    from ingest.dsn import Dsn
+    from ingest.postgres import Database
+    from ingest.rows import make_plan
+    from ingest.table_source import fill_from_table
+
+    where = Dsn(spec["dsn"])
+    password = Secrets(home.secrets, home.locks).get(where.secret_name)
+    with Database(Dsn(spec["dsn"], password)) as database:
+        plan, _ = make_plan(database.describe(spec["table"]), spec["text"], spec["title"], spec["key"])
+        fill_from_table(run, database, plan)
