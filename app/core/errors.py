@@ -33,6 +33,9 @@ import errno
 import sqlite3
 from typing import ClassVar
 
+FULL = frozenset(getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name))
+LONGEST = 500  # characters of a foreign error's message
+
 
 class OndolError(Exception):
     """Something inside Ondol failed."""
@@ -249,13 +252,17 @@ def foreign(error: BaseException) -> OndolError:
     """The nearest error of ours to one that a library raised: what the receiver can do about it decides."""
     if isinstance(error, OndolError):
         return error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull()
-    if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):
-        return DiskFull()
+    cause: BaseException | None = error
+    while cause is not None:  # a database library wraps the error that says it
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            return DiskFull()
+        if isinstance(cause, sqlite3.OperationalError) and "disk is full" in str(cause):
+            return DiskFull()
+        cause = cause.__cause__
     if isinstance(error, TimeoutError):
         return Deadline()
-    return OndolError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    # Cut short: libraries put whole statements, with a user's data, into their messages.
+    return OndolError(f"{type(error).__name__}: {error}"[:LONGEST] if str(error) else type(error).__name__)
 
 
 def to_openai(error: OndolError) -> dict[str, object]:

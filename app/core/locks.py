@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import time
@@ -10,7 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from app.core.errors import Conflict
+from app.core.errors import Conflict, foreign
+
+HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK})
 
 
 class FileLock:
@@ -24,22 +28,36 @@ class FileLock:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise foreign(error) from error
+        try:
+            self._acquire(file)
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+        with contextlib.suppress(OSError):  # a courtesy to those who wait; the lock is held without it
+            self._note.write_text(f"{self._who or 'another process'} (pid {os.getpid()})", encoding="utf-8")
+        return self
+
+    def _acquire(self, file: IO[str]) -> None:
         began = time.monotonic()
-        file = self.path.open("a+", encoding="utf-8")
         told = False
         while not _try_lock(file):
             holder = self._holder()
             if self._wait is not None and time.monotonic() - began >= self._wait:
-                file.close()
                 raise Conflict(f"{self.path.stem} is in use by {holder}.", hint="Wait until it ends, then try again.")
             if not told and self._on_wait is not None:
                 self._on_wait(holder)
             told = True
             time.sleep(0.1)
-        self._file = file
-        self.path.with_suffix(".who").write_text(f"{self._who or 'another process'} (pid {os.getpid()})", encoding="utf-8")
-        return self
+
+    @property
+    def _note(self) -> Path:
+        return self.path.with_name(self.path.name + ".who")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._file is not None:
@@ -49,8 +67,8 @@ class FileLock:
 
     def _holder(self) -> str:
         try:
-            return self.path.with_suffix(".who").read_text(encoding="utf-8") or "another process"
-        except OSError:
+            return self._note.read_text(encoding="utf-8") or "another process"
+        except (OSError, UnicodeDecodeError):
             return "another process"
 
 
@@ -61,7 +79,9 @@ if sys.platform == "win32":
         try:
             file.seek(0)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
+        except OSError as error:
+            if error.errno not in HELD:
+                raise foreign(error) from error
             return False
         return True
 
@@ -75,7 +95,9 @@ else:
     def _try_lock(file: IO[str]) -> bool:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in HELD:  # a file system without locks: waiting would never end
+                raise foreign(error) from error
             return False
         return True
 

@@ -23,6 +23,8 @@ from app.core.redaction import redact_values
 from app.core.settings_check import Key, nearest
 from app.core.settings_file import Node, Problems, origins, overlay, parse
 
+LOCAL = "local"  # the backend that is there without being configured
+
 
 class ServerSettings(Struct, frozen=True):
     """Where the server listens, and for whom."""
@@ -87,9 +89,9 @@ class SourceSettings(Plug, frozen=True):
 class AssistantSettings(Struct, frozen=True):
     """A backend with sources, under a name that users pick from the model list."""
 
-    backend: Annotated[str, Meta(description="A name under `backends`; empty: the local models")] = ""
+    backend: Annotated[str, Meta(description="A name under `backends`; empty or `local`: the models of this machine")] = ""
     model: Annotated[str, Meta(description="The backend's model; empty: its default")] = ""
-    sources: Annotated[tuple[str, ...], Meta(description="Names under `sources`")] = ()
+    sources: Annotated[tuple[str, ...], Meta(description="Names under `sources`, and stores of ingested documents")] = ()
     style: Annotated[
         Literal["auto", "written", "quote"], Meta(description="The model writes, or the passages are quoted; auto: by the model's size")
     ] = "auto"
@@ -260,13 +262,10 @@ def _resolved(settings: Settings, root: Node, problems: Problems) -> Settings:
 def _check_together(settings: Settings, problems: Problems) -> None:
     for name, assistant in settings.assistants.items():
         path = f"assistants.{name}"
-        if assistant.backend and assistant.backend not in settings.backends:
-            known = nearest(assistant.backend, settings.backends)
+        # Sources are not checked here: a store of ingested documents is one too, and may come later.
+        if assistant.backend not in ("", LOCAL, *settings.backends):
+            known = nearest(assistant.backend, [LOCAL, *settings.backends])
             problems.add(settings.where(f"{path}.backend"), f"`{path}` names the backend `{assistant.backend}`, which there is not.{known}")
-        for source in assistant.sources:
-            if source not in settings.sources:
-                known = nearest(source, settings.sources)
-                problems.add(settings.where(f"{path}.sources"), f"`{path}` names the source `{source}`, which there is not.{known}")
     if settings.ingest.chunk_overlap >= settings.ingest.chunk_tokens:
         problems.add(settings.where("ingest.chunk_overlap"), "`ingest.chunk_overlap` must be smaller than `ingest.chunk_tokens`")
     if settings.network == "offline":

@@ -111,7 +111,7 @@ def _type_words(hint: Any) -> str:
         return "list of texts"
     if get_origin(hint) is dict:
         return "mapping"
-    return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}.get(hint.__name__, hint.__name__)
+    return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(hint, str(hint))
 
 
 class _Check:

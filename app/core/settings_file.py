@@ -176,7 +176,7 @@ class _Builder:
             except (ValueError, yaml.YAMLError):
                 self._problems.add(_line(node), f"`{text}` is no {kind}")
                 return Node(None, _line(node))
-        if kind == "str" or self._standard(node, "timestamp"):
+        if kind in ("str", "value") or self._standard(node, "timestamp"):
             expanded = self._expand(text, _line(node))
             return Node(expanded, _line(node), flexible=expanded != text)
         return Node(None, _line(node))

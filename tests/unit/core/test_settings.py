@@ -224,10 +224,13 @@ def test_a_missing_variable_is_told_with_its_line_and_name(tmp_path: Path) -> No
     assert "line 1: after `${` comes" in complaint(tmp_path, 'models: {default: "${not a name}"}\n')
 
 
-def test_an_assistant_that_names_what_there_is_not_is_told_the_nearest(tmp_path: Path) -> None:
-    message = complaint(tmp_path, FULL.replace("backend: gpt", "backend: gtp").replace("[주문]", "[주믄]"))
+def test_an_assistant_that_names_a_backend_which_there_is_not_is_told_the_nearest(tmp_path: Path) -> None:
+    message = complaint(tmp_path, FULL.replace("backend: gpt", "backend: gtp"))
     assert "line 16: `assistants.회사 안내` names the backend `gtp`, which there is not. Did you mean `gpt`?" in message
-    assert "line 17: `assistants.회사 안내` names the source `주믄`, which there is not. There are: `주문`." in message
+
+
+def test_an_assistant_may_name_the_local_backend_and_a_store_without_configuring_them(tmp_path: Path) -> None:
+    assert load(tmp_path, "assistants: {a: {backend: local, sources: [handbook]}}\n").assistants["a"].sources == ("handbook",)
 
 
 def test_both_forms_mix_unless_their_names_clash(tmp_path: Path) -> None:
