@@ -87,4 +87,4 @@ def source_statuses(connection: Connection) -> list[SourceStatus]:
 
 
 def _counts(connection: Connection, query: Select[Any]) -> dict[int, int]:
-    return {source: count for source, count in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}

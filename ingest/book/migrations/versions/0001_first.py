@@ -22,7 +22,7 @@ def upgrade() -> None:
     op.create_table(
         "generations",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("store_id", sa.ForeignKey("stores.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("store_id", sa.Integer, sa.ForeignKey("stores.id", ondelete="CASCADE"), nullable=False),
         sa.Column("model", sa.String, nullable=False),
         sa.Column("fingerprint", sa.String, nullable=False),
         sa.Column("dimensions", sa.Integer, nullable=False),
@@ -33,7 +33,7 @@ def upgrade() -> None:
     op.create_table(
         "sources",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("store_id", sa.ForeignKey("stores.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("store_id", sa.Integer, sa.ForeignKey("stores.id", ondelete="CASCADE"), nullable=False),
         sa.Column("kind", sa.String, nullable=False),
         sa.Column("name", sa.String, nullable=False),
         sa.Column("spec", sa.JSON, nullable=False),
@@ -46,8 +46,8 @@ def upgrade() -> None:
     op.create_table(
         "documents",
         sa.Column("pk", sa.Integer, primary_key=True),
-        sa.Column("store_id", sa.ForeignKey("stores.id", ondelete="CASCADE"), nullable=False),
-        sa.Column("source_id", sa.ForeignKey("sources.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("store_id", sa.Integer, sa.ForeignKey("stores.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("source_id", sa.Integer, sa.ForeignKey("sources.id", ondelete="CASCADE"), nullable=False),
         sa.Column("id", sa.String, nullable=False),
         sa.Column("title", sa.Text, nullable=False),
         sa.Column("url", sa.Text, nullable=False),
@@ -62,8 +62,8 @@ def upgrade() -> None:
     op.create_table(
         "chunks",
         sa.Column("pk", sa.Integer, primary_key=True),
-        sa.Column("store_id", sa.ForeignKey("stores.id", ondelete="CASCADE"), nullable=False),
-        sa.Column("document_pk", sa.ForeignKey("documents.pk", ondelete="CASCADE"), nullable=False),
+        sa.Column("store_id", sa.Integer, sa.ForeignKey("stores.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("document_pk", sa.Integer, sa.ForeignKey("documents.pk", ondelete="CASCADE"), nullable=False),
         sa.Column("id", sa.String, nullable=False),
         sa.Column("ordinal", sa.Integer, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
@@ -79,7 +79,7 @@ def upgrade() -> None:
     op.create_table(
         "vectors",
         sa.Column("pk", sa.Integer, primary_key=True),
-        sa.Column("generation_id", sa.ForeignKey("generations.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("generation_id", sa.Integer, sa.ForeignKey("generations.id", ondelete="CASCADE"), nullable=False),
         sa.Column("text_hash", sa.String, nullable=False),
         sa.Column("vector", sa.LargeBinary, nullable=False),
         sa.UniqueConstraint("generation_id", "text_hash"),
@@ -96,7 +96,7 @@ def upgrade() -> None:
     op.create_table(
         "failures",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("source_id", sa.ForeignKey("sources.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("source_id", sa.Integer, sa.ForeignKey("sources.id", ondelete="CASCADE"), nullable=False),
         sa.Column("item", sa.String, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
