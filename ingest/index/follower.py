@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH_SECONDS = 0.03
+BATCH_SECONDS = 0.04
 """How long a batch may take: a query that comes in waits for it."""
-LARGEST_BATCH, SMALLEST_BATCH = 100, 10
+LARGEST_BATCH, SMALLEST_BATCH = 100, 25
 SAMPLE = 48
 """Chunks that a probe asks for, of the newest and of all."""
 PROBE_TIMEOUT = 120.0
