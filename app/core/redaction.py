@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 HIDDEN = "***"
@@ -33,6 +33,18 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)
     return text
+
+
+def secrets_in(value: Any, key: str = "") -> Iterator[str]:
+    """The texts under secrets' names, at any depth."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from secrets_in(inner, str(name))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from secrets_in(inner, key)
+    elif isinstance(value, str) and value and SECRET_KEYS.match(key):
+        yield value
 
 
 def redact_values(value: Any, key: str = "") -> Any:

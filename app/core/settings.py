@@ -15,11 +15,11 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct
 
-from app.core import settings_check
+from app.core import logs, settings_check
 from app.core.errors import BadSetting
 from app.core.hosts import is_this_machine, named_in, split
 from app.core.paths import Home
-from app.core.redaction import redact_values
+from app.core.redaction import redact_values, secrets_in
 from app.core.settings_check import Key, nearest
 from app.core.settings_file import Node, Problems, origins, overlay, parse
 
@@ -145,7 +145,10 @@ class Settings(Struct, frozen=True):
 
 
 def load_settings(home: Home, *, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
-    """The settings in force. `flags` are dotted names (`server.port`), None where not given. All faults: one BadSetting."""
+    """The settings in force. `flags` are dotted names (`server.port`), None where not given.
+
+    All faults are one BadSetting. Secrets are hidden from this process's log from now on.
+    """
     named = environ.get("ONDOL_CONFIG")
     path = Path(named).expanduser() if named else home.root / "config.yaml"
     problems = Problems()
@@ -159,6 +162,8 @@ def load_settings(home: Home, *, environ: Mapping[str, str], flags: Mapping[str,
         count = len(problems.lines)
         head = "a problem" if count == 1 else f"{count} problems"
         raise BadSetting("\n  ".join([f"{path} has {head}:" if path.exists() else f"The settings have {head}:", *problems.lines]))
+    for secret in secrets_in(plain(loaded)):
+        logs.hide(secret)
     return msgspec.structs.replace(loaded, origin={key: _place(path, place) for key, place in loaded.origin.items()})
 
 

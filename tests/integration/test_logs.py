@@ -59,6 +59,16 @@ def test_secrets_are_hidden_in_messages_arguments_and_traces(tmp_path: Path) -> 
     assert text.count("***") >= 4
 
 
+def test_the_secrets_of_the_settings_are_never_written(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("sources: {a: {type: x, config: {password: only-this-word}}}\n", encoding="utf-8")
+    run(
+        tmp_path,
+        "from app.core.paths import Home\nfrom app.core.settings import load_settings\nload_settings(Home(folder), environ={})\n"
+        "logs.setup(folder, 'server')\nlog.info('it says only-this-word somewhere')",
+    )
+    assert lines(tmp_path)[0].endswith("it says *** somewhere")
+
+
 def test_libraries_speak_from_warning_up_and_our_own_packages_from_the_level(tmp_path: Path) -> None:
     run(
         tmp_path,
