@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,9 +37,17 @@ def server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         child.stdout.close()
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    # As root, PostgreSQL runs as another user; pytest shuts its own folders to all others whenever one more run begins.
+    with tempfile.TemporaryDirectory(prefix="ondol-demo-") as made:
+        yield Path(made)
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo") / "postgres"
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ondol-demo-") as made:
+        yield Path(made) / "postgres"
 
 
 def rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
@@ -71,11 +80,11 @@ def test_after_a_kill_the_demo_database_starts_again_and_ends_with_its_starter(f
         rows(dsn, "SELECT 1")
 
 
-def test_a_first_start_that_was_cut_off_is_begun_anew(tmp_path: Path) -> None:
-    half = tmp_path / "postgres" / "data"
+def test_a_first_start_that_was_cut_off_is_begun_anew(open_folder: Path) -> None:
+    half = open_folder / "postgres" / "data"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n", encoding="ascii")
-    with server(tmp_path / "postgres") as (dsn, _):
+    with server(open_folder / "postgres") as (dsn, _):
         assert rows(dsn, "SELECT count(*) FROM products")[0][0] > 0
 
 
