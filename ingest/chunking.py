@@ -1,7 +1,7 @@
 """Documents cut into chunks: structure first, then size.
 
-A chunk never crosses a section or a page. Within one, whole blocks are packed up to `tokens`; a block that fits what the
-embedder can take stays whole even above that; a longer one is cut between sentences into parts of about equal size,
+A chunk never crosses a section or a page. Within one, whole blocks are packed up to `tokens`; a block a quarter
+larger stays whole where the embedder can take it; a longer one is cut between sentences into parts of about equal size,
 each beginning with the last sentences of the part before (`overlap`). Cuts inside a sentence fall between words, and
 inside a word only where the word alone is too long.
 
@@ -30,6 +30,8 @@ _SENTENCE_END = re.compile(r"""(?<=[.!?])["'”’)\]」』]*\s+(?=["'“‘(\[�
 _WORD_END = re.compile(r"\s+")
 _SPECIAL = 2
 _TITLE_CHARACTERS = 120
+_STRETCH = 1.25
+"""How far above the target a block may go before it is cut: two chunks of little more than a half say less than one."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class _Measure:
 
     def __init__(self, offsets: Offsets, target: int, room: int, options: ChunkOptions) -> None:
         self._offsets, self._target, self._characters = offsets, target, options.characters
-        self.largest = room / target
+        self.largest = min(room / target, _STRETCH)
         self.overlap = min(options.overlap / target, 0.5)
 
     def token_starts(self, text: str) -> list[int]:

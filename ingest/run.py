@@ -123,8 +123,10 @@ class Run:
 
     def recall_forgotten(self) -> None:
         """The owner named this source again: what was forgotten of it comes back."""
-        self._forgotten = set()
-        self.state.pop("forgotten", None)
+        if self._forgotten:
+            self._forgotten = set()
+            # Their files must be read again, so no file counts as known.
+            self.state = {name: value for name, value in self.state.items() if name not in ("forgotten", "files")}
 
     def forgotten(self, id: str) -> bool:
         """Whether the owner took this document out of the store while its source still has it."""

@@ -41,9 +41,9 @@ def _document(file: FileContent, number: int, record: object) -> Document | Fail
         return Failed(item, f'"text" in line {number} is not a string.')
     id, title, url = (record.get(name) for name in ("id", "title", "url"))
     attributes = {str(name): value for name, value in record.items() if name not in _OWN and value is not None}
-    blocks = tuple(Block(block.text, line=number) for block in paragraphs(tidy(text or "")))
+    blocks = tuple(Block(block.text) for block in paragraphs(tidy(text or "")))
     if text is None:
-        blocks = (Block(_fields(attributes), line=number, kind="row"),)
+        blocks = (Block(_fields(attributes), kind="row"),)
     if not any(block.text.strip() for block in blocks):
         return Failed(item, f'Line {number} has no "text".')
     name = tidy(str(id)).strip() if isinstance(id, str | int) and not isinstance(id, bool) else ""

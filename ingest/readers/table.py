@@ -26,21 +26,21 @@ class TableReader:
         csv.field_size_limit(_LARGEST_FIELD)
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text, file.suffix), strict=True)
         try:
-            numbered = [(rows.line_num, row) for row in rows if any(cell.strip() for cell in row)]
+            found = [row for row in rows if any(cell.strip() for cell in row)]
         except csv.Error as error:
             raise ItemError(f"is not valid CSV at line {rows.line_num}: {error}.", hint="Check the quotes there.") from None
-        if len(numbered) < 2:
+        if len(found) < 2:
             raise ItemError("has no rows under its header.", hint="The first line must name the columns.")
-        header = [cell.strip() for cell in numbered[0][1]]
-        ids = _ids(header, [row for _, row in numbered[1:]])
+        header = [cell.strip() for cell in found[0]]
+        ids = _ids(header, found[1:])
         title_at = next((at for name in _TITLES for at, column in enumerate(header) if column.lower() == name), None)
-        for number, (line, row) in enumerate(numbered[1:], 1):
+        for number, row in enumerate(found[1:], 1):
             title = row[title_at].strip() if title_at is not None and title_at < len(row) else ""
             named = [(name, value.strip()) for name, value in zip(header, row, strict=False) if name and value.strip()]
             yield Document(
                 f"{file.id}#{ids[number - 1] if ids else number}",
                 title or f"{file.stem} #{number}",
-                (Block(row_text(header, row), line=line, kind="row"),),
+                (Block(row_text(header, row), kind="row"),),
                 attributes={name: plain_value(value) for name, value in named},
             )
 
