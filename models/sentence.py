@@ -119,7 +119,8 @@ class SentenceEmbedder:
                 trust_remote_code=False,
                 model_kwargs={"dtype": torch.float32, "use_safetensors": True},
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except Exception as error:
+            # Each library below raises its own for a damaged folder, some a bare Exception.
             raise ItemError(
                 f"{self._model.id} can't be loaded: {error}", hint="Remove the model and pull it again, or choose another."
             ) from error

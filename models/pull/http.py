@@ -126,10 +126,13 @@ def _attempt(
     return done == total or (total == 0 and done > 0)
 
 
-def _copy(response: IO[bytes], file: IO[bytes], start: int, total: int, told: Callable[[int, int], None], magic: bytes) -> int:
+def _copy(
+    response: http.client.HTTPResponse, file: IO[bytes], start: int, total: int, told: Callable[[int, int], None], magic: bytes
+) -> int:
     done = start
-    while piece := response.read(_PIECE):
-        if done == 0 and not piece.startswith(magic):
+    # What has come, not a full piece: bytes that wait in memory are lost with a kill.
+    while piece := response.read1(_PIECE):
+        if done == 0 and not piece.startswith(magic[: len(piece)]):
             raise ItemError("What the address sends is not a GGUF file.", hint="It may be a web page: give the address of the file itself.")
         try:
             file.write(piece)
