@@ -124,16 +124,20 @@ def connect_fault(error: Exception, dsn: Dsn) -> OndolError:
     return UpstreamError(f"{dsn.connection} can't be reached: {said}", hint="Check the address.", code="database_unreachable")
 
 
+def denied(dsn: Dsn, table: str, said: str = "") -> OndolError:
+    """The user may not read a table: who grants it, and how."""
+    grants = f"GRANT SELECT ON {table} TO {dsn.user};"
+    if re.search("schema|스키마", said):
+        grants = f"GRANT USAGE ON SCHEMA {table.split('.', maxsplit=1)[0]} TO {dsn.user}; {grants}"
+    return UpstreamError(f"{dsn.user} may not read {table}.", hint=f"Its owner allows it with: {grants}", code="permission_denied")
+
+
 def query_fault(error: psycopg.Error, dsn: Dsn, table: str) -> OndolError:
     """What went wrong while a table was read."""
     said = dsn.hide(" ".join(str(error.diag.message_primary or error).split()))
     match error.sqlstate:
         case "42501":
-            return UpstreamError(
-                f"{dsn.user} may not read {table}: {said}.",
-                hint=f"Its owner allows it with: GRANT SELECT ON {table} TO {dsn.user};",
-                code="permission_denied",
-            )
+            return denied(dsn, table, said)
         case "57014":
             return Deadline(f"{table} took too long to read.", hint="Try again when the database has less to do, or ingest a smaller view.")
         case "55P03":

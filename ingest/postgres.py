@@ -25,7 +25,7 @@ from sqlalchemy.types import UserDefinedType
 
 from app.core.errors import OndolError, UpstreamError
 from ingest.documents import Document
-from ingest.dsn import Dsn, connect_fault, query_fault
+from ingest.dsn import Dsn, connect_fault, denied, query_fault
 from ingest.rows import ColumnInfo, Plan, TableInfo, choose_table, row_document, row_key
 
 CONNECT_SECONDS = 10
@@ -132,6 +132,8 @@ class Database:
             oid = int(rows[0][0]) if rows else 0
             solid = {column.name for column in columns if column.not_null and column.readable}
             keys = [tuple(names) for (names,) in connection.execute(_KEYS, {"oid": oid}) if names and solid.issuperset(names)]
+        if columns and not any(column.readable for column in columns):
+            raise denied(self.dsn, f"{schema}.{name}")
         return TableInfo(oid, schema, name, columns, tuple(keys))
 
     def scan(self, plan: Plan) -> Iterator[tuple[tuple[str | None, ...], str]]:

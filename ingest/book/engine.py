@@ -63,7 +63,7 @@ def open_book(path: Path) -> Book:
         book.close()
         _refuse_newer(path, version)
         raise NotReady(
-            "The book is still in the form of an older Ondol.", hint="Run `ondol ingest sync` once: it brings the book up to date."
+            "The book is new, or still in the form of an older Ondol.", hint="Run `ondol ingest sync` once: it brings the book up to date."
         )
     return book
 
@@ -71,6 +71,8 @@ def open_book(path: Path) -> Book:
 def open_writable(path: Path, locks: Path) -> Engine:
     """Open for writing: made when missing, migrated when older, refused (Conflict) when newer. Two processes may come at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # All documents stand in it: its owner's alone, as are the files that SQLite puts beside it.
+    path.touch(mode=0o600, exist_ok=True)
     engine = _engine(path, writes=True)
     try:
         with translated():
