@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from ingest.search.visible import Restriction
 
 log = logging.getLogger(__name__)
 
+FOLLOW_SECONDS = 0.2
+"""The longest time without a batch while requests keep coming."""
 LOCK_SECONDS = 5.0
 """A former server's worker ends within this time once its server is gone."""
 
@@ -35,13 +38,14 @@ def main() -> None:
         with FileLock(home.locks / "index.lock", wait=LOCK_SECONDS, who="another server's index worker"):
             service = IndexService(home)
             channel.hello()
-            more = False
+            more, worked = False, time.monotonic()
             while True:
                 call = channel.get(timeout=0 if more else POLL_SECONDS)
                 if call is not None:
                     _serve(channel, service, call)
-                    continue
-                more = _work(service)
+                # Requests go first, but a stream of them without a pause must not keep the index from following.
+                if call is None or time.monotonic() - worked > FOLLOW_SECONDS:
+                    more, worked = _work(service), time.monotonic()
 
 
 def _work(service: IndexService) -> bool:
