@@ -18,7 +18,7 @@ import pytest
 from app.core.errors import BadRequest, Deadline, NotReady, OndolError, WorkerDied
 from app.core.workers.parent import State, Worker
 
-posix_only = pytest.mark.skipif(sys.platform == "win32", reason="speaks of signals")
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="speaks of signals, or of the C library by its POSIX name")
 MakeWorker = Callable[..., Worker]
 
 
@@ -264,6 +264,17 @@ async def test_a_worker_that_ends_right_after_its_hello_is_not_taken_for_ready(m
     assert await worker.call("echo", 1) == 1
 
 
+async def test_a_worker_that_lives_but_no_longer_listens_is_ended_and_started_anew_for_the_next_call(make_worker: MakeWorker) -> None:
+    worker = make_worker()
+    old = (await worker.start())["pid"]
+    assert await worker.call("deafen") == "what?"
+    with pytest.raises(Deadline):
+        await worker.call("who", timeout=0.5)
+    await until(lambda: not worker._listens())
+    assert (await worker.call("who"))["pid"] != old
+    assert await gone(old)
+
+
 async def test_a_start_that_takes_too_long_is_not_ready_and_leaves_no_process(make_worker: MakeWorker) -> None:
     worker = make_worker(start="hang", start_timeout=1.0)
     starting = asyncio.create_task(worker.start())
@@ -281,6 +292,7 @@ async def test_a_module_that_does_not_exist_is_worker_died(make_worker: MakeWork
         await make_worker(module="no_such_worker_program").start()
 
 
+@posix_only
 async def test_what_the_child_prints_goes_to_its_native_log_and_never_into_the_frames(make_worker: MakeWorker, tmp_path: Path) -> None:
     worker = make_worker()
     assert await worker.call("noise") == "quiet here"

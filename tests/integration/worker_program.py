@@ -68,6 +68,9 @@ def answer(channel: Channel, call: Call) -> None:  # noqa: C901  # one branch fo
                 channel.done(call.id, "quiet here")
             case "babble":
                 channel._out.write(b"this is no frame at all")
+            case "deafen":
+                os.dup2(os.pipe()[0], channel._in.fileno())
+                channel.done(call.id, "what?")
             case "close":
                 channel._out.close()
                 time.sleep(60)

@@ -95,7 +95,7 @@ class Worker:
 
     async def start(self) -> Any:
         """Wait until the worker is ready; returns what its hello carried. Many callers share one start."""
-        if self.state is State.READY:
+        if self.state is State.READY and self._listens():
             return self.meta
         if self._refusal is not None and self._clock() < self._not_before:
             raise from_wire(to_wire(self._refusal))
@@ -110,6 +110,10 @@ class Worker:
         return starting.result()
 
     async def _start(self) -> Any:
+        if self.state is State.READY and self._reading is not None:
+            # It no longer takes requests, but its end has not been noticed yet: nothing was lost, so nobody need hear of it.
+            await asyncio.wait([self._reading], timeout=LAST_BREATH)
+            await self._kill()
         if self._reading is not None:
             await asyncio.wait([self._reading])
         wait = self._not_before - self._clock()
@@ -207,11 +211,16 @@ class Worker:
         self._deaths = 1 if good else self._deaths + 1
         self._not_before = self._clock() + min(10.0, 0.1 * 2 ** min(self._deaths - 1, 10))
 
-    def _write(self, call: Call) -> None:
+    def _listens(self) -> bool:
         process = self._process
-        if process is None or process.stdin is None or process.stdin.is_closing():
+        return process is not None and process.stdin is not None and not process.stdin.is_closing()
+
+    def _write(self, call: Call) -> None:
+        if not self._listens():
             raise WorkerDied(f"{self.name} has ended.", hint="Try again.")
-        process.stdin.write(frames.pack(call))
+        assert self._process is not None, "it listens"
+        assert self._process.stdin is not None, "started with a pipe"
+        self._process.stdin.write(frames.pack(call))
 
     async def call(self, op: str, body: Any = None, *, request_id: str = "", timeout: float | None = None) -> Any:
         """One request, one answer. Errors of the worker are raised as they are; `Deadline` after `timeout` seconds."""
