@@ -6,21 +6,25 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from app.api.parts import Embedded, StoreInfo
 from app.core.errors import ModelNotFound, OndolError
 from app.core.records import Context, SearchQuery, SearchResult
 from app.core.tokens import estimate_tokens
+from app.core.workers.parent import State
 from app.pipeline.service import DEFAULT
 from app.pipeline.similarity import Vector, vectors
 from ingest.index.client import IndexClient
 from ingest.search.hybrid import Searcher
 from models.embed_client import EmbedClient
+from models.installed import InstalledModel
+from models.tokenizer import ModelTokenCounter
 
 log = logging.getLogger(__name__)
 STORES_FRESH_SECONDS = 1.0
+WATCH_SECONDS = 2.0
 
 
 class LocalStores:
@@ -62,6 +66,21 @@ class LocalEmbeddings:
         return Embedded(info.model, data, dimensions, sum(estimate_tokens(text) for text in texts))
 
 
+class CurrentCounter:
+    """The tokenizer of the embedding model in use now, read when first asked."""
+
+    def __init__(self, current: Callable[[], InstalledModel]) -> None:
+        self._current = current
+        self._known: tuple[str, ModelTokenCounter] | None = None
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """(start, end) characters of each token."""
+        model = self._current()
+        if self._known is None or self._known[0] != model.sha256:
+            self._known = (model.sha256, ModelTokenCounter(model))
+        return self._known[1].offsets(text)
+
+
 class LocalSentences:
     """Sentence vectors through the embed worker, for quotes and citations."""
 
@@ -82,32 +101,53 @@ class LocalParts:
 
     def __init__(self, stores: LocalStores, index: IndexClient, embed: EmbedClient) -> None:
         self._stores, self._index, self._embed = stores, index, embed
-        self._warming: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._pending: dict[str, int] = {}
+        self._phase = ""
 
     async def start(self) -> None:
         """Returns at once; the workers warm up behind it, so that the first question doesn't pay for their start."""
-        self._warming = asyncio.create_task(self._warm(), name="warm up")
+        self._watching = asyncio.create_task(self._watch(), name="watch the workers")
 
-    async def _warm(self) -> None:
-        while not await self._stores.stores():
-            await asyncio.sleep(2.0)
+    async def _watch(self) -> None:
+        while not await self._stores.stores():  # noqa: ASYNC110 - the first store comes from another process
+            await asyncio.sleep(WATCH_SECONDS)
         for begin in (self._index.start, self._embed.start):
-            try:
-                await begin()
-            except OndolError as error:
-                log.warning("not ready yet: %s", error)
+            await _tried(begin())
+        while True:
+            await _tried(self._look())
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _look(self) -> None:
+        found = await self._index.state()
+        self._pending = {entry["store"]: entry["pending"] for entry in found}
+        self._phase = "rebuilding" if any(entry["rebuilding"] for entry in found) else ""
 
     async def health(self) -> dict[str, Any]:
-        """A state per part, without waiting for any."""
-        index = {"state": str(self._index.state), "pid": self._index.pid, "pending": self._index.pending}
-        # A worker that unloaded because nobody asked is well: the next question starts it.
-        embedder = {"state": "idle" if self._embed.state == "stopped" else str(self._embed.state), "pid": self._embed.pid}
-        return {"index": index, "embedder": embedder}
+        """A state per part, as last seen: nothing is waited for."""
+        # A worker that isn't there because nobody asked is well: the next question starts it.
+        index = self._phase if self._index.worker_state is State.READY and self._phase else _word(self._index.worker_state)
+        return {
+            "index": {"state": index, "pid": self._index.pid, "pending": self._pending},
+            "embedder": {"state": _word(self._embed.state), "pid": self._embed.pid},
+        }
 
     async def stop(self) -> None:
         """End the workers."""
-        if self._warming is not None:
-            self._warming.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._warming
+                await self._watching
         await asyncio.gather(self._index.stop(), self._embed.stop())
+
+
+def _word(state: State) -> str:
+    return "idle" if state is State.STOPPED else str(state)
+
+
+async def _tried(work: Awaitable[Any]) -> None:
+    """What fails here is said in the log, and again to whoever asks a question."""
+    try:
+        await work
+    except OndolError as error:
+        log.warning("not ready yet: %s", error)

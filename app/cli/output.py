@@ -6,6 +6,7 @@ Exit statuses: 0 done; 1 some items failed; 2 wrong usage; 66 not found; 69 a co
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -60,8 +61,8 @@ def guarded(work: Callable[[], int | None], out: Output) -> NoReturn:
     except BrokenPipeError:
         status = 0
         sys.stderr.close()
-    except OndolError as error:
-        status = out.fail(error)
-    except OSError as error:
+    except Exception as error:
+        if foreign(error).code == "internal_error":
+            logging.getLogger(__name__).error("the command failed", exc_info=error)
         status = out.fail(error)
     raise typer.Exit(status)

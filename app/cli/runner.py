@@ -90,6 +90,19 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         yield listening
 
 
+class _Server(uvicorn.Server):
+    """Tells when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
 async def _serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], None], until_stdin_closes: bool) -> None:
     config = uvicorn.Config(
         app,
@@ -100,15 +113,10 @@ async def _serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], Non
         server_header=False,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, ready)
     if until_stdin_closes:
         threading.Thread(target=_stop_with_stdin, args=(asyncio.get_running_loop(), server), daemon=True).start()
-    task = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not task.done():
-        await asyncio.sleep(0.01)
-    if server.started:
-        ready()
-    await task
+    await server.serve(sockets=[listening])
 
 
 def _stop_with_stdin(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:

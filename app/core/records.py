@@ -141,3 +141,24 @@ class SearchResult(msgspec.Struct, frozen=True):
     relevance: float = 0.0
     trust: float = 1.0
     failed: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class AnswerRecord(msgspec.Struct, frozen=True):
+    """One answer as the ledger keeps it. `passages` are (store, chunk id, score) of what was shown or sent to the model."""
+
+    id: str
+    request_id: str
+    tenant: str
+    key: str
+    at: float
+    assistant: str
+    model: str
+    style: str
+    question: str
+    text: str
+    finish_reason: str
+    relevance: float
+    passages: tuple[tuple[str, str, float], ...]
+    prompt_tokens: int
+    completion_tokens: int
+    milliseconds: float

@@ -20,7 +20,7 @@ from typing import Protocol
 import msgspec
 
 from app.core.errors import OndolError
-from app.core.records import Context, Generation, Passage, SearchQuery, SearchResult, Usage
+from app.core.records import AnswerRecord, Context, Generation, Passage, SearchQuery, SearchResult, Usage
 from app.pipeline import cite, quote
 from app.pipeline.assistant import WRITES_FROM, Assistant
 from app.pipeline.fit import fit
@@ -43,27 +43,6 @@ class SentenceVectors(Protocol):
     async def queries(self, texts: Sequence[str]) -> list[Vector]:
         """Vectors of questions."""
         ...
-
-
-class AnswerRecord(msgspec.Struct, frozen=True):
-    """One answer as the ledger keeps it. `passages` are (store, chunk id, score) of what was shown or sent to the model."""
-
-    id: str
-    request_id: str
-    tenant: str
-    key: str
-    at: float
-    assistant: str
-    model: str
-    style: str
-    question: str
-    text: str
-    finish_reason: str
-    relevance: float
-    passages: tuple[tuple[str, str, float], ...]
-    prompt_tokens: int
-    completion_tokens: int
-    milliseconds: float
 
 
 class Ledger(Protocol):

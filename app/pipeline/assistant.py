@@ -16,8 +16,10 @@ WRITES_FROM = 1_000_000_000
 
 @dataclass(frozen=True)
 class Assistant:
-    """What answers under one name. `model` "" is the backend's default; `budget` is the passages' share of the
-    prompt and `max_tokens` the most that an answer takes, in tokens; `structured` asks for lists instead of running text.
+    """What answers under one name.
+
+    `model` "" is the backend's default; `budget` is the passages' share of the prompt and `max_tokens` the most that an
+    answer takes, in tokens; `structured` asks for lists instead of running text.
     """
 
     id: str

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ingest.search.hybrid import Searcher
-
 from app.core.errors import BadSetting
 from app.core.machine import Machine
 from app.core.records import Context, SearchQuery, SearchResult
+from ingest.search.hybrid import Searcher
 
 
 class StoreSource:

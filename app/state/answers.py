@@ -5,56 +5,19 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.dialects.sqlite import insert
 
 from app.core.errors import foreign
+from app.core.records import AnswerRecord
 from app.state.database import open_state
 from app.state.schema import answers
 
 log = logging.getLogger(__name__)
 BATCH = 100
-
-
-class Answer(Protocol):
-    """What is kept of one answer: the columns of `app.state.schema.answers`."""
-
-    @property
-    def id(self) -> str: ...  # noqa: D102  # the columns say it
-    @property
-    def request_id(self) -> str: ...  # noqa: D102
-    @property
-    def at(self) -> float: ...  # noqa: D102
-    @property
-    def tenant(self) -> str: ...  # noqa: D102
-    @property
-    def key(self) -> str: ...  # noqa: D102
-    @property
-    def assistant(self) -> str: ...  # noqa: D102
-    @property
-    def model(self) -> str: ...  # noqa: D102
-    @property
-    def style(self) -> str: ...  # noqa: D102
-    @property
-    def question(self) -> str: ...  # noqa: D102
-    @property
-    def text(self) -> str: ...  # noqa: D102
-    @property
-    def finish_reason(self) -> str: ...  # noqa: D102
-    @property
-    def relevance(self) -> float: ...  # noqa: D102
-    @property
-    def passages(self) -> Sequence[tuple[str, str, float]]: ...  # noqa: D102
-    @property
-    def prompt_tokens(self) -> int: ...  # noqa: D102
-    @property
-    def completion_tokens(self) -> int: ...  # noqa: D102
-    @property
-    def milliseconds(self) -> float: ...  # noqa: D102
 
 
 class AnswerLog:
@@ -65,7 +28,7 @@ class AnswerLog:
 
     def __init__(self, path: Path, *, capacity: int = 1000) -> None:
         self._path = path
-        self._queue: queue.Queue[Answer | None] = queue.Queue(capacity)
+        self._queue: queue.Queue[AnswerRecord | None] = queue.Queue(capacity)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._told = False
@@ -73,7 +36,7 @@ class AnswerLog:
         self.kept = 0
         self.dropped = 0
 
-    def record(self, answer: Answer) -> None:
+    def record(self, answer: AnswerRecord) -> None:
         """Keep this answer soon. Returns at once; any thread; never raises."""
         with self._lock:
             if self._thread is None and not self._closed:
@@ -117,9 +80,9 @@ class AnswerLog:
         if engine is not None:
             engine.dispose()
 
-    def _waiting(self) -> tuple[list[Answer], bool]:
+    def _waiting(self) -> tuple[list[AnswerRecord], bool]:
         """At least one that waits, and whether the end has come."""
-        batch: list[Answer] = []
+        batch: list[AnswerRecord] = []
         found = self._queue.get()
         while found is not None:
             batch.append(found)
@@ -136,5 +99,5 @@ class AnswerLog:
             log.error("answers are not being recorded in %s: %s", self._path, reason)
 
 
-def _row(answer: Answer) -> dict[str, Any]:
+def _row(answer: AnswerRecord) -> dict[str, Any]:
     return {column.name: getattr(answer, column.name) for column in answers.columns}

@@ -17,8 +17,8 @@ from app.api.metrics import Metrics
 from app.api.parts import Access, Embedded, Parts, StoreInfo
 from app.backends.contract import ModelInfo
 from app.core.errors import ContextLengthExceeded, StoreNotFound, WorkerDied
-from app.core.records import Context, Generation, Message, Passage, Piece, SearchQuery, SearchResult, Usage
-from app.pipeline.answer import Answerer, AnswerRecord
+from app.core.records import AnswerRecord, Context, Generation, Message, Passage, Piece, SearchQuery, SearchResult, Usage
+from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired
 from app.pipeline.service import Service

@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from app.core.errors import Conflict
-from app.pipeline.answer import AnswerRecord
+from app.core.records import AnswerRecord
 from app.state.answers import AnswerLog
 from app.state.database import open_state
 from app.state.schema import metadata
