@@ -7,6 +7,7 @@ processes of their own.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import time
@@ -71,13 +72,6 @@ def version() -> str:
 def build(home: Home, settings: Settings) -> Server:
     """Wire everything over this home. BadSetting where the configuration can't be carried out."""
     egress.quiet_libraries(os.environ)
-    egress.install(
-        egress.policy_for(
-            settings.network,
-            backends=[plug.config for plug in settings.backends.values()],
-            sources=[plug.config for plug in settings.sources.values()],
-        )
-    )
     instance, started = secrets.token_hex(8), time.time()
 
     library = Library(home.models, offline=settings.network == "offline")
@@ -86,7 +80,10 @@ def build(home: Home, settings: Settings) -> Server:
         return library.find(settings.models.embedder, "embedding")
 
     embed = EmbedClient(
-        embedding_model, logs=home.logs, threads=settings.models.threads, idle_seconds=settings.models.embedder_idle_minutes * 60
+        embedding_model,
+        logs=home.logs,
+        threads=settings.models.threads,
+        idle_seconds=settings.models.embedder_idle_minutes * 60 or math.inf,
     )
     index = IndexClient(home, logs=home.logs)
     searcher = Searcher(home.book, embed, index, CurrentCounter(embedding_model))
@@ -97,6 +94,8 @@ def build(home: Home, settings: Settings) -> Server:
     backends = _backends(settings, machine)
     local_name = next(name for name, backend in backends.items() if isinstance(backend, LlamaBackend))
     sources = _sources(settings, machine)
+    asked = [*(plug.config for plug in settings.backends.values()), *(getattr(backend, "address", "") for backend in backends.values())]
+    egress.install(egress.policy_for(settings.network, backends=asked, sources=[plug.config for plug in settings.sources.values()]))
     ledger = AnswerLog(home.state)
 
     async def current() -> Mapping[str, Assistant]:

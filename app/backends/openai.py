@@ -10,12 +10,14 @@ import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
 from app.backends.contract import ModelInfo
 from app.core.errors import BadRequest, BadSetting, Busy, ContextLengthExceeded, Deadline, OndolError, UpstreamError
+from app.core.hosts import is_this_machine
 from app.core.machine import Machine
 from app.core.records import Context, Generation, Message, Piece, Usage
 from app.core.tokens import estimate_tokens
@@ -42,6 +44,11 @@ class OpenAIBackend:
             raise BadSetting(f"The backend '{name}': {error}.") from None
         self._name = name
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def address(self) -> str:
+        """Where requests go: what the egress guard has to let through."""
+        return self._config.base_url
 
     async def models(self) -> Sequence[ModelInfo]:
         """The configured model; the far host isn't asked."""
@@ -157,5 +164,13 @@ def _refusal(name: str, status: int, text: str, headers: Mapping[str, str]) -> O
 
 
 def make(name: str, config: Mapping[str, Any], machine: Machine) -> OpenAIBackend:
-    """The entry point `ondol.backends: openai`."""
-    return OpenAIBackend(name, config)
+    """The entry point `ondol.backends: openai`. BadSetting for another machine's address where the network is set to offline."""
+    backend = OpenAIBackend(name, config)
+    host = urlsplit(backend.address).hostname or ""
+    if machine.settings.network == "offline" and not is_this_machine(host):
+        where = machine.settings.where(f"backends.{name}")
+        raise BadSetting(
+            f"{where}: the backend '{name}' asks {host}, but the network is set to offline.",
+            hint="Remove it, or set `network: configured`.",
+        )
+    return backend

@@ -24,6 +24,7 @@ def prepared(home: Home, process: str) -> Settings:
     settings = load_settings(home, environ=os.environ, flags={})
     logs.setup(home.logs, process, logs.LogOptions(settings.log.level, settings.log.megabytes, settings.log.files))
     egress.quiet_libraries(os.environ)
+    egress.install(egress.policy_for(settings.network, sources=[plug.config for plug in settings.sources.values()]))
     return settings
 
 
