@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from app.core.errors import Conflict, OndolError
-from ingest.book.writer import Batch, Ready, SourceRow, Writer
+from ingest.book.content import Batch, Ready
+from ingest.book.writer import SourceRow, Writer
 from ingest.chunking import DEFAULT, RULE, ChunkOptions, chunk, embedded_text
 from ingest.documents import Document, Failed, content_hash
 from ingest.report import Committed, Finished, ItemFailed, Notice, OnEvent, Report, Started

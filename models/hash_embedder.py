@@ -10,6 +10,7 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -34,9 +35,8 @@ class HashEmbedder:
         return self.passages(texts)
 
     def _vector(self, text: str) -> Vectors:
-        words = [found.group().lower() for found in _WORD.finditer(unicodedata.normalize("NFC", text))]
-        features = words + [word[at : at + 2] for word in words for at in range(len(word) - 1)]
-        hashes = np.fromiter((zlib.crc32(feature.encode()) for feature in features), dtype=np.int64, count=len(features))
+        words = _WORD.findall(unicodedata.normalize("NFC", text).lower())
+        hashes = np.fromiter((hash for word in words for hash in _features(word)), dtype=np.int64)
         # One bit of the hash is the sign, so that features that fall on one place cancel instead of adding up.
         signs = np.where(hashes & 1, 1.0, -1.0)
         vector = np.bincount((hashes >> 1) % self.info.dimensions, weights=signs, minlength=self.info.dimensions)
@@ -44,6 +44,12 @@ class HashEmbedder:
         if length == 0.0:
             vector[0] = length = 1.0
         return np.asarray(vector / length, dtype=np.float32)
+
+
+@lru_cache(maxsize=1 << 16)
+def _features(word: str) -> tuple[int, ...]:
+    pairs = (word[at : at + 2] for at in range(len(word) - 1))
+    return tuple(zlib.crc32(feature.encode()) for feature in (word, *pairs))
 
 
 class WordCounter:

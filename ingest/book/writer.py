@@ -10,27 +10,25 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from app.core.errors import BadRequest, Conflict
 from app.core.locks import FileLock
 from app.core.paths import Home
+from ingest.book import content
+from ingest.book.content import Batch, Place, Ready, slices
 from ingest.book.engine import open_writable, translated
 from ingest.book.queries import no_such_store
 from ingest.book.schema import chunks, documents, failures, generations, outbox, sources, stores, vectors
-from ingest.chunking import Chunk
-from ingest.documents import Document, Failed
-from ingest.search.lexical import index_terms
+from ingest.documents import Failed
 
-T = TypeVar("T")
+__all__ = ["Batch", "Generation", "Known", "Ready", "SourceRow", "Writer", "open_writer", "prune_outbox"]
 
 _NAME = re.compile(r"\w(?:[\w.\- ]{0,62}\w)?")
-_MANY = 500
-"""Values in one IN list: far below SQLite's limit on variables."""
 
 
 @dataclass(frozen=True)
@@ -54,32 +52,11 @@ class SourceRow:
     state: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """What the store holds of a document: compared with what the source says now."""
 
     content_hash: str
     source_id: int
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A document with its chunks and their hashes, ready to be written."""
-
-    document: Document
-    content_hash: str
-    chunks: tuple[tuple[Chunk, str], ...]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one transaction changes. `vectors`: bytes by text hash, of texts that had none yet."""
-
-    source_id: int
-    put: Sequence[Ready] = ()
-    vectors: Mapping[str, bytes] = field(default_factory=dict)
-    access: tuple[str, ...] = ()
-    may_leave: bool = False
 
 
 @contextlib.contextmanager
@@ -189,125 +166,42 @@ class Writer:
         with self._look() as connection:
             columns = (documents.c.id, documents.c.content_hash, documents.c.source_id)
             rows = connection.execute(select(*columns).where(documents.c.store_id == self.store_id))
-            return {id: Known(content_hash, source_id) for id, content_hash, source_id in rows}
+            return {row[0]: Known(row[1], row[2]) for row in rows}
 
     def without_vector(self, hashes: Collection[str]) -> set[str]:
         """Those of the hashes whose text must still be embedded in the current generation."""
         assert self.generation is not None
         missing = set(hashes)
         with self._look() as connection:
-            for some in _slices(sorted(missing)):
+            for some in slices(sorted(missing)):
                 query = select(vectors.c.text_hash).where(vectors.c.generation_id == self.generation.id, vectors.c.text_hash.in_(some))
                 missing -= set(connection.execute(query).scalars())
         return missing
 
     def commit(self, batch: Batch) -> None:
         """Put documents, each with all its chunks in place of its old ones."""
-        assert self.generation is not None
         with self._change() as connection:
-            self._put_vectors(connection, batch.vectors)
-            orphans: set[str] = set()
-            first = _last_pk(connection) + 1
-            new_chunks: list[dict[str, Any]] = []
-            terms: list[dict[str, Any]] = []
-            for ready in batch.put:
-                pk, old = self._put_document(connection, batch, ready)
-                orphans |= old
-                for ordinal, (chunk, text_hash) in enumerate(ready.chunks):
-                    at = first + len(new_chunks)
-                    new_chunks.append(
-                        {
-                            "pk": at,
-                            "store_id": self.store_id,
-                            "document_pk": pk,
-                            "id": f"{ready.document.id}#{ordinal}",
-                            "ordinal": ordinal,
-                            "text": chunk.text,
-                            "heading": chunk.heading,
-                            "page": chunk.page,
-                            "line": chunk.line,
-                            "text_hash": text_hash,
-                        }
-                    )
-                    terms.append({"pk": at, "terms": index_terms(f"{ready.document.title}\n{chunk.heading}\n{chunk.text}")})
-            if new_chunks:
-                connection.execute(insert(chunks), new_chunks)
-                connection.execute(text("INSERT INTO chunk_text (rowid, terms) VALUES (:pk, :terms)"), terms)
-                self._announce(connection, "put", [row["pk"] for row in new_chunks])
-            self._drop_orphans(connection, orphans)
+            content.put(connection, self._place(), batch)
+
+    def delete(self, ids: Collection[str]) -> int:
+        """Take documents out with all that belongs to them; how many there were."""
+        with self._change() as connection:
+            return content.remove(connection, self._place(), ids)
 
     def keep_vectors(self, made: Mapping[str, bytes]) -> None:
         """Vectors of a document so long that its chunks come later: an interrupted run finds them and goes on from there."""
         with self._change() as connection:
-            self._put_vectors(connection, made)
-
-    def _put_vectors(self, connection: Connection, made: Mapping[str, bytes]) -> None:
-        assert self.generation is not None
-        rows = [{"generation_id": self.generation.id, "text_hash": hash, "vector": vector} for hash, vector in made.items()]
-        if rows:
-            connection.execute(upsert(vectors).on_conflict_do_nothing(), rows)
+            content.put_vectors(connection, self._place(), made)
 
     def drop_unused_vectors(self) -> None:
         """Remove vectors kept for documents that never came."""
         if self.generation is not None:
-            used = select(chunks.c.pk).where(chunks.c.store_id == self.store_id, chunks.c.text_hash == vectors.c.text_hash)
             with self._change() as connection:
-                connection.execute(delete(vectors).where(vectors.c.generation_id == self.generation.id, ~used.correlate(vectors).exists()))
+                content.drop_unused_vectors(connection, self._place())
 
-    def _put_document(self, connection: Connection, batch: Batch, ready: Ready) -> tuple[int, set[str]]:
-        document = ready.document
-        values = {
-            "title": document.title,
-            "url": document.url,
-            "content_hash": ready.content_hash,
-            "attributes": document.attributes,
-            "access": list(batch.access),
-            "may_leave": batch.may_leave,
-            "updated_at": self._clock(),
-        }
-        pk = connection.execute(select(documents.c.pk).where(documents.c.store_id == self.store_id, documents.c.id == document.id)).scalar()
-        if pk is None:
-            values |= {"store_id": self.store_id, "source_id": batch.source_id, "id": document.id}
-            return int(connection.execute(insert(documents).values(values).returning(documents.c.pk)).scalar_one()), set()
-        connection.execute(update(documents).where(documents.c.pk == pk).values(values))
-        return int(pk), self._drop_chunks(connection, [pk])
-
-    def delete(self, ids: Collection[str]) -> int:
-        """Take documents out with all that belongs to them; how many there were."""
-        gone = 0
-        with self._change() as connection:
-            for some in _slices(sorted(ids)):
-                pks = list(
-                    connection.execute(
-                        select(documents.c.pk).where(documents.c.store_id == self.store_id, documents.c.id.in_(some))
-                    ).scalars()
-                )
-                orphans = self._drop_chunks(connection, pks)
-                connection.execute(delete(documents).where(documents.c.pk.in_(pks)))
-                self._drop_orphans(connection, orphans)
-                gone += len(pks)
-        return gone
-
-    def _drop_chunks(self, connection: Connection, document_pks: Sequence[int]) -> set[str]:
-        """Remove the documents' chunks; the hashes that may have no chunk left."""
-        rows = connection.execute(select(chunks.c.pk, chunks.c.text_hash).where(chunks.c.document_pk.in_(document_pks))).all()
-        if rows:
-            connection.execute(text("DELETE FROM chunk_text WHERE rowid = :pk"), [{"pk": row.pk} for row in rows])
-            connection.execute(delete(chunks).where(chunks.c.document_pk.in_(document_pks)))
-            self._announce(connection, "delete", [row.pk for row in rows])
-        return {row.text_hash for row in rows}
-
-    def _drop_orphans(self, connection: Connection, hashes: Collection[str]) -> None:
-        used = select(chunks.c.pk).where(chunks.c.store_id == self.store_id, chunks.c.text_hash == vectors.c.text_hash)
-        mine = select(generations.c.id).where(generations.c.store_id == self.store_id)
-        for some in _slices(sorted(hashes)):
-            connection.execute(
-                delete(vectors).where(vectors.c.text_hash.in_(some), vectors.c.generation_id.in_(mine), ~used.correlate(vectors).exists())
-            )
-
-    def _announce(self, connection: Connection, op: str, pks: Sequence[int]) -> None:
-        if self.generation is not None:
-            connection.execute(insert(outbox), [{"generation_id": self.generation.id, "op": op, "chunk_pk": pk} for pk in pks])
+    def _place(self) -> Place:
+        assert self.generation is not None, "documents come after use_generation"
+        return Place(self.store_id, self.generation.id, self._clock())
 
     def record_failures(self, source_id: int, failed: Sequence[Failed], *, complete: bool) -> None:
         """Count the attempts of items that failed; a `complete` run forgets the failures that did not come back."""
@@ -316,7 +210,7 @@ class Writer:
             if complete:
                 rows = connection.execute(select(failures.c.id, failures.c.item).where(failures.c.source_id == source_id)).all()
                 names = {item.item for item in failed}
-                for some in _slices([row.id for row in rows if row.item not in names]):
+                for some in slices([row.id for row in rows if row.item not in names]):
                     connection.execute(delete(failures).where(failures.c.id.in_(some)))
             for item in failed:
                 first = upsert(failures).values(
@@ -343,14 +237,3 @@ def prune_outbox(engine: Engine, generation_id: int, up_to_seq: int) -> int:
     with translated(), engine.begin() as connection:
         passed = delete(outbox).where(outbox.c.generation_id == generation_id, outbox.c.seq <= up_to_seq)
         return int(connection.execute(passed).rowcount)
-
-
-def _last_pk(connection: Connection) -> int:
-    """The highest chunk pk ever given. Ours to hand out from: this transaction holds the write lock."""
-    found = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")).scalar()
-    return int(found if found is not None else connection.execute(select(func.coalesce(func.max(chunks.c.pk), 0))).scalar_one())
-
-
-def _slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    for at in range(0, len(values), _MANY):
-        yield values[at : at + _MANY]

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from ingest_world import World
+
+PROGRAM = Path(__file__).with_name("ingest_program.py")
+ROOT = PROGRAM.parents[2]
+
+
+def start(home: Path, folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, PROGRAM, home, folder], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=None)
+
+
+def texts(world: World) -> list[tuple[str, ...]]:
+    return world.sql("SELECT d.id, d.title, c.ordinal, c.text FROM chunks c JOIN documents d ON d.pk = c.document_pk ORDER BY 1, 3")
+
+
+def test_a_run_killed_at_any_moment_loses_nothing_acknowledged_and_doubles_nothing(tmp_path):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    home = tmp_path / "home"
+    home.mkdir()
+    chance = random.Random(11)
+    acknowledged = 0
+    for round in range(20):
+        # Between the kills the world goes on: files change, go and come.
+        for number in range(40):
+            fate = chance.random()
+            file = folder / f"n{number}.txt"
+            if fate < 0.4:
+                file.write_text(
+                    "\n\n".join(f"Note {number} of round {round}, part {part}: " + "words " * chance.randint(5, 200) for part in range(3))
+                )
+            elif fate < 0.5:
+                file.unlink(missing_ok=True)
+        run = start(home, folder)
+        assert run.stdout is not None
+        heard: list[str] = []
+        listener = threading.Thread(target=lambda stream=run.stdout, heard=heard: heard.extend(line.strip() for line in stream))
+        listener.start()
+        while not heard and run.poll() is None:
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.15))
+        run.kill()
+        run.wait()
+        listener.join()
+        world = World(home)
+        world.check()
+        acknowledged = max((int(line.split()[1]) for line in heard if line.startswith("committed")), default=0)
+        assert len(world.documents()) >= acknowledged
+    assert acknowledged > 0
+    assert start(home, folder).wait() == 0
+    fresh = World(tmp_path / "fresh")
+    fresh.home.root.mkdir()
+    fresh.files(folder)
+    world.check()
+    assert texts(world) == texts(fresh)
+    vectors = "SELECT text_hash, vector FROM vectors ORDER BY 1"
+    assert world.sql(vectors) == fresh.sql(vectors)
