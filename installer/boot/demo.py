@@ -18,14 +18,16 @@ from typing import Any
 from boot import process
 from boot.console import Console, Failed, tail
 from boot.environment import Environment
+from boot.ondol import Ondol, summary
 from boot.server import Server, free_port
 from boot.setup import Clone
-from boot.stamps import Busy, Lock
+from boot.stamps import Busy, Lock, Stamps, key_of
 
 PORT = 11500
 START_SECONDS = 120.0
 LEAVING_SECONDS = 20.0
 LINES = 96
+SEARCH_PARTS = ("index", "embedder")
 
 
 def variables(environment: Mapping[str, str], home: Path) -> dict[str, str]:
@@ -44,19 +46,6 @@ def wanted_port(environment: Mapping[str, str]) -> int:
     return int(named)
 
 
-def last_json(text: str) -> dict[str, Any]:
-    """The last JSON object among a program's lines; empty where there is none."""
-    for line in reversed(text.splitlines()):
-        if line.startswith("{"):
-            try:
-                found = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(found, dict):
-                return found
-    return {}
-
-
 def run_demo(clone: Clone, environment: Environment, console: Console, *, once: bool) -> None:
     """All of it; returns when it is done (`once`) or the server has ended. `Failed` where an answer has no source."""
     try:
@@ -72,6 +61,8 @@ class _Demo:
         self._folder = clone.root / "installer" / "demo"
         self._about = json.loads((self._folder / "demo.json").read_text(encoding="utf-8"))
         self._variables = variables(environment.variables, clone.demo_home)
+        program = environment.command("ondol")
+        self._ondol = Ondol(program, variables=self._variables, cwd=clone.root, log=self._log, status=console.status)
 
     def run(self, *, once: bool) -> None:
         wanted = wanted_port(os.environ)
@@ -79,9 +70,10 @@ class _Demo:
         self._models()
         with ExitStack() as running:
             dsn = running.enter_context(self._postgres())
-            self._files()
-            self._tables(dsn)
+            # Before the ingest, which then embeds through the server's worker: one load of the embedding model, not one a source.
             server, child = running.enter_context(self._serve(wanted))
+            self._ingest(dsn)
+            self._warm(server)
             self._ask()
             self._write(server)
             self._tell(server, dsn)
@@ -94,23 +86,12 @@ class _Demo:
     def _log(self, name: str) -> Path:
         return self._clone.logs / f"{name}.log"
 
-    def _ondol(self, name: str, *words: str) -> dict[str, Any]:
-        """Run `ondol ... --json`; the last line that it printed. What it says of a failure becomes our message."""
-        log = self._log(name)
-        log.unlink(missing_ok=True)
-        command: list[str | Path] = [self._environment.command("ondol"), *words, "--json"]
-        try:
-            process.run(command, log=log, environment=self._variables, cwd=self._clone.root, on_line=self._console.status)
-        except Failed as error:
-            told = last_json(log.read_text(encoding="utf-8", errors="replace")).get("error")
-            raise Failed(str(told["message"]) if isinstance(told, dict) and told.get("message") else str(error), log=log) from None
-        return last_json(log.read_text(encoding="utf-8", errors="replace"))
-
     def _models(self) -> None:
+        here = {str(model.get("source")): str(model.get("id")) for model in self._ondol.run("models", "models", "list")}
         for source in self._about["models"]:
-            with self._console.step(f"Model {source}") as step:
-                model = self._ondol("pull", "models", "pull", source)
-                step.note = str(model.get("id") or "here")
+            if source not in here:
+                with self._console.step(f"Model {source}") as step:
+                    step.note = str(self._ondol.run("models", "models", "pull", source)[-1].get("id"))
 
     @contextmanager
     def _postgres(self) -> Iterator[str]:
@@ -137,22 +118,21 @@ class _Demo:
         finally:
             process.stop(child)
 
-    def _files(self) -> None:
+    def _ingest(self, dsn: str) -> None:
+        """The demo's files and tables; where the store knows them all from an earlier run, one command reads what changed."""
+        store, paths = self._about["store"], [str(self._folder / name) for name in self._about["files"]]
+        stamps, key = Stamps(self._clone.demo_home), key_of(self._about, dsn, paths)
+        if stamps.done("ingested", key):
+            with self._console.step("What changed in pages and rows") as step:
+                step.note = summary(self._ondol.run("ingest", "ingest", "sync", "--in", store))
+            return
         with self._console.step("Handbook pages") as step:
-            paths = [str(self._folder / name) for name in self._about["files"]]
-            step.note = _summary([self._ondol("ingest-files", "ingest", "files", *paths, "--into", self._about["store"])])
-
-    def _tables(self, dsn: str) -> None:
-        with self._console.step("PostgreSQL rows") as step:
-            step.note = _summary(
-                [
-                    self._ondol(
-                        f"ingest-{table['table']}", "ingest", "postgres", dsn, "--table", table["table"], "--title", table["title"],
-                        "--into", self._about["store"],
-                    )
-                    for table in self._about["tables"]
-                ]
-            )  # fmt: skip
+            step.note = summary(self._ondol.run("ingest", "ingest", "files", *paths, "--into", store))
+        for table in self._about["tables"]:
+            with self._console.step(f"PostgreSQL table {table['table']}") as step:
+                words = ("--table", table["table"], "--title", table["title"], "--into", store)
+                step.note = summary(self._ondol.run("ingest", "ingest", "postgres", dsn, *words))
+        stamps.mark("ingested", key)
 
     @contextmanager
     def _serve(self, wanted: int) -> Iterator[tuple[Server, subprocess.Popen[bytes]]]:
@@ -161,10 +141,10 @@ class _Demo:
         with self._console.step("Server") as step:
             self._wait_for_the_last_one()
             port = free_port(wanted)
-            command: list[str | Path] = [self._environment.command("ondol"), "serve", "--port", str(port), "--until-stdin-closes"]
+            command: list[str | Path] = [self._ondol.program, "serve", "--port", str(port), "--until-stdin-closes", "--json"]
             child = process.start(command, log=log, environment=self._variables, cwd=self._clone.root)
             try:
-                server = Server(port, str(self._ondol("key", "key").get("key", "")))
+                server = Server(port, self._ondol.key())
                 self._wait_ready(server, child, log)
             except BaseException:
                 process.stop(child)
@@ -198,11 +178,23 @@ class _Demo:
                 raise Failed(f"it was not ready after {START_SECONDS:.0f} s.", log=log)
             time.sleep(0.1)
 
+    def _warm(self, server: Server) -> None:
+        """Wait for the workers that a question needs. One that fails is left to the question, which says why."""
+        with self._console.step("Search") as step:
+            end = time.monotonic() + START_SECONDS
+            while time.monotonic() < end:
+                parts = server.parts()
+                states = {name: str(parts.get(name, {}).get("state")) for name in SEARCH_PARTS}
+                if not set(states.values()) & {"idle", "starting", "waiting"}:
+                    break
+                time.sleep(0.1)
+            step.note = ", ".join(f"{name} {state}" for name, state in states.items())
+
     def _ask(self) -> None:
         asked = json.loads((self._folder / "questions.json").read_text(encoding="utf-8"))["run"]
         for one in asked:
             with self._console.step(f"Question: {one['question']}") as step:
-                answer = self._ondol("ask", "ask", one["question"], "--model", self._about["store"])
+                answer = self._ondol.run("ask", "ask", one["question"], "--model", self._about["store"])[-1]
                 sources = answer.get("sources") or []
                 for line in _answer_lines(str(answer.get("answer", "")), sources):
                     self._console.say(f"    {line}")
@@ -242,24 +234,13 @@ class _Demo:
             step.note = f"{tokens} tokens, {(tokens - 1) / (last - first):.0f} tokens/s"
 
     def _tell(self, server: Server, dsn: str) -> None:
-        key = self._ondol("key", "key").get("key", "")
         say = self._console.say
         say("\nFor Open WebUI (Settings > Connections > OpenAI API) or any OpenAI client:")
         say(f"    address  {server.address}/v1")
-        say(f"    key      {key}")
+        say(f"    key      {server.key}")
         say(f"    model    {self._about['store']}  (answers from the demo's data; the raw models are in the same list)")
         say(f"Its database: {dsn}")
         say(f"Its data: {self._clone.demo_home} (remove the folder to begin anew)")
-
-
-def _summary(reports: Sequence[Mapping[str, Any]]) -> str:
-    """Counts over several ingest reports."""
-    totals = dict.fromkeys(("added", "changed", "unchanged", "deleted"), 0)
-    for report in reports:
-        for name in totals:
-            value = report.get(name)
-            totals[name] += value if isinstance(value, int) else 0
-    return ", ".join(f"{count} {name}" for name, count in totals.items() if count) or "nothing to do"
 
 
 def _answer_lines(answer: str, sources: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -15,14 +15,19 @@ from boot.environment import Environment
 
 PACKAGE = "llama-cpp-python"
 # Loading runs the first native code: a wheel for another CPU or a missing CUDA library shows here, in a child process.
-LOADS = "import importlib.metadata as m, llama_cpp; llama_cpp.llama_backend_init(); print(m.version('llama-cpp-python'))"
+LOADS = (
+    "import importlib.metadata as m, sys, llama_cpp; llama_cpp.llama_backend_init(); sys.exit(m.version('llama-cpp-python') != sys.argv[1])"
+)
 
 
 class Llama:
     """Brings one exact version of llama-cpp-python into an environment. Wheels are kept in `wheels`, a folder per flavour."""
 
-    def __init__(self, environment: Environment, *, version: str, wheels: Path, log: Path, status: Callable[[str], None]) -> None:
-        self._environment, self._version, self._wheels, self._log, self._status = environment, version, wheels, log, status
+    def __init__(
+        self, environment: Environment, *, version: str, constraints: Path, wheels: Path, log: Path, status: Callable[[str], None]
+    ) -> None:
+        self._environment, self._version, self._constraints = environment, version, constraints
+        self._wheels, self._log, self._status = wheels, log, status
 
     def ensure(self, here: Machine, options: Options) -> str:
         """Returns how it came; `Failed` says what to install where there is no way."""
@@ -36,10 +41,12 @@ class Llama:
         return self._built(here)
 
     def _loads(self) -> bool:
-        told = process.output(
-            [self._environment.python, "-c", LOADS], environment=self._environment.variables, cwd=self._wheels.parent, timeout=120
-        )
-        return told is not None and told.split()[-1:] == [self._version]
+        command: list[str | Path] = [self._environment.python, "-c", LOADS, self._version]
+        try:
+            process.run(command, log=self._log, environment=self._environment.variables, cwd=self._environment.folder)
+        except Failed:
+            return False
+        return True
 
     def _kept(self, flavour: str) -> Path | None:
         name = PACKAGE.replace("-", "_")
@@ -48,8 +55,9 @@ class Llama:
         )
 
     def _install(self, wheel: Path) -> None:
-        # Without dependencies: the next step brings those, at the versions of the constraints.
+        # Another flavour has the same version: only force puts it in the other's place. What it needs comes by the constraints.
         self._environment.pip("install", "--no-deps", "--force-reinstall", wheel, log=self._log)
+        self._environment.pip("install", "-c", self._constraints, wheel, log=self._log)
 
     def _from_index(self, flavour: str, index: str) -> bool:
         """Whether a prebuilt wheel was found, installed and loads."""

@@ -44,7 +44,7 @@ class Server:
     """A few calls to the server on `port`."""
 
     def __init__(self, port: int, key: str = "") -> None:
-        self.port, self._key = port, key
+        self.port, self.key = port, key
 
     @property
     def address(self) -> str:
@@ -59,12 +59,20 @@ class Server:
         except (OSError, urllib.error.URLError):
             return False
 
+    def parts(self) -> dict[str, Any]:
+        """What the server says of its parts; nothing where it doesn't answer."""
+        try:
+            with _opener.open(f"{self.address}/health/ready", timeout=5) as answer:
+                return dict(json.load(answer).get("parts", {}))
+        except (OSError, ValueError):
+            return {}
+
     def stream(self, body: dict[str, Any], *, timeout: float = 300.0) -> Iterator[dict[str, Any]]:
         """The events of a streamed chat. `timeout` seconds may pass between two of them."""
         request = urllib.request.Request(  # noqa: S310 -- our own server's address
             f"{self.address}/v1/chat/completions",
             data=json.dumps({**body, "stream": True, "stream_options": {"include_usage": True}}).encode(),
-            headers={"authorization": f"Bearer {self._key}", "content-type": "application/json"},
+            headers={"authorization": f"Bearer {self.key}", "content-type": "application/json"},
         )
         with _opener.open(request, timeout=timeout) as answer:
             for line in answer:

@@ -68,7 +68,8 @@ def _set_up(clone: Clone, extras: tuple[str, ...], options: Options, console: Co
         token = environment.token
         if stamps.done("unfinished", token):
             removed = environment.repair()
-            step.note += f"; an installation was interrupted, to be installed again: {', '.join(removed) or 'nothing'}"
+            damage = ", ".join(removed) + " taken out" if removed else "nothing is damaged"
+            step.note += f"; the last installation did not end: {damage}"
 
     torch_key = key_of(token, sys.platform, pinned["torch"], options.torch, options.torch_index)
     llama_key = key_of(token, sys.platform, pinned[PACKAGE], options.llama, options.llama_index)
@@ -88,7 +89,12 @@ def _set_up(clone: Clone, extras: tuple[str, ...], options: Options, console: Co
     if not stamps.done("llama", llama_key):
         with console.step("llama.cpp") as step:
             llama = Llama(
-                environment, version=pinned[PACKAGE], wheels=clone.state / "wheels", log=clone.logs / "llama.log", status=console.status
+                environment,
+                version=pinned[PACKAGE],
+                constraints=constraints,
+                wheels=clone.state / "wheels",
+                log=clone.logs / "llama.log",
+                status=console.status,
             )
             step.note = llama.ensure(here, options)
         stamps.mark("llama", llama_key)

@@ -32,7 +32,7 @@ from boot.stamps import Lock
 pytestmark = pytest.mark.acceptance
 INSTALLER = Path(__file__).parents[2] / "installer"
 TORCH, LLAMA = "2.13.0", "0.3.36"
-LOADS = "def llama_backend_init() -> None: ...\n"
+LOADS = "import leaf\ndef llama_backend_init() -> None: ...\n"
 # A build backend that needs nothing from anywhere: it writes an empty wheel.
 BACKEND = """
 import zipfile
@@ -49,12 +49,13 @@ def get_requires_for_build_editable(config_settings=None):
 """
 
 
-def make_wheel(folder: Path, name: str, version: str, files: dict[str, str], tag: str = "py3-none-any") -> Path:
+def make_wheel(folder: Path, name: str, version: str, files: dict[str, str], tag: str = "py3-none-any", needs: str = "") -> Path:
     """A real wheel with a true RECORD."""
     stem = f"{name.replace('-', '_')}-{version}"
     files = {
         **files,
-        f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        + (f"Requires-Dist: {needs}\n" if needs else ""),
         f"{stem}.dist-info/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
     }
     record = ""
@@ -108,7 +109,7 @@ def environment(pristine: Path, tmp_path: Path, offline: Path) -> Environment:
 def clone(environment: Environment, offline: Path, tmp_path: Path) -> Clone:
     """A clone whose packages are tiny: torch, llama.cpp and the project itself."""
     make_wheel(offline, "torch", TORCH, {"torch/__init__.py": ""})
-    make_wheel(offline, "llama-cpp-python", LLAMA, {"llama_cpp/__init__.py": LOADS})
+    make_wheel(offline, "llama-cpp-python", LLAMA, {"llama_cpp/__init__.py": LOADS}, needs="leaf")
     make_wheel(offline, "leaf", "1.0", {"leaf/__init__.py": ""})
     make_wheel(offline, "leaf", "2.0", {"leaf/__init__.py": "two = 2\n"})
     (tmp_path / "installer").mkdir()

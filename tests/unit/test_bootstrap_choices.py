@@ -12,7 +12,8 @@ import pytest
 from boot import choices
 from boot.choices import Machine, Options
 from boot.console import Console, Failed, seconds
-from boot.demo import last_json, variables, wanted_port
+from boot.demo import variables, wanted_port
+from boot.ondol import objects, progress, summary
 from boot.server import free_port
 from boot.stamps import Stamps, key_of
 
@@ -171,9 +172,20 @@ def test_an_ondol_port_that_is_no_port_is_a_clear_failure(named: str) -> None:
         wanted_port({"ONDOL_PORT": named})
 
 
-def test_the_last_json_line_is_found_among_other_output() -> None:
-    assert last_json('$ ondol ask\n{"a": 1}\nwarning: {odd}\n{"b": 2}\n{broken\n') == {"b": 2}
-    assert last_json("nothing here") == {}
+def test_json_objects_are_found_among_other_output() -> None:
+    assert objects('$ ondol ask\n{"a": 1}\nwarning: {odd}\n{"b": 2}\n{broken\n') == [{"a": 1}, {"b": 2}]
+    assert objects("nothing here") == []
+
+
+def test_the_reports_of_several_sources_are_summed() -> None:
+    reports = [{"event": "report", "added": 2, "unchanged": 5}, {"event": "started", "added": 9}, {"event": "report", "added": 1}]
+    assert summary(reports) == "3 added, 5 unchanged"
+    assert summary([]) == "nothing to do"
+
+
+def test_a_json_line_is_shown_as_words_and_any_other_line_as_it_is() -> None:
+    assert progress('{"event": "progress", "stage": "download", "done": 5, "total": 9}') == "progress download 5 9"
+    assert progress("Collecting numpy") == "Collecting numpy"
 
 
 def test_durations_read_as_people_say_them() -> None:
