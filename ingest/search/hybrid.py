@@ -161,5 +161,11 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, CallerError) or not isinstance(error, Exception):
         raise error
     known = foreign(error)
-    log.warning("a leg of the search failed: %s", known, exc_info=error if known is not error else None)
+    # The result names it to whoever asked; the log needs more only where it was not foreseen.
+    log.log(
+        logging.INFO if known is error else logging.WARNING,
+        "a leg of the search failed: %s",
+        known,
+        exc_info=error if known is not error else None,
+    )
     return str(known)

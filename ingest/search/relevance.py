@@ -9,8 +9,8 @@ Two witnesses, each 0..1:
   since some embedders give every pair .75 and others .03.
 
 The embedder is a witness only as far as it can read the script of both (`trust`, see `models`' tokenizers: all-MiniLM cuts
-a Korean letter into pieces and learned nothing of them). Where question and passage are written in different scripts,
-words can't match, and nearness alone speaks.
+a Korean letter into pieces and learned nothing of them). Where question and passage are mostly written in different
+scripts, words can hardly match, and nearness alone is enough.
 
 The threshold was chosen on half of the titles of two sets and checked on the other half: see the README.
 """
@@ -57,9 +57,8 @@ def nearness(cosine: float, background: float) -> float:
 
 def relevance(covered: float, near: float, trust: float, *, same_script: bool = True) -> float:
     """Both witnesses in one figure (0..1); the embedder's counts by `trust` (0..1)."""
-    if not same_script:
-        return trust * near
-    return (covered + trust * near) / (1.0 + trust)
+    both = (covered + trust * near) / (1.0 + trust)
+    return both if same_script else max(both, trust * near)
 
 
 def legibility(offsets: Iterable[tuple[int, int]]) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shelf import EMBEDDER, generation, home_in, prune, question, same, shelf, some_texts, truth
+from shelf import generation, home_in, prune, question, same, shelf, some_texts, truth
 
 from app.core.errors import BadRequest, Conflict, StoreNotFound
 from app.core.paths import Home
@@ -22,6 +22,7 @@ from ingest.index.client import IndexClient
 from ingest.index.exact import ExactVectors
 from ingest.index.files import taken_in
 from ingest.search.visible import restriction
+from ingest.sync import forget
 
 ASKED = ("휴가 규정 number 77", "scale price 12", "회의 room budget")
 
@@ -165,8 +166,6 @@ async def test_a_book_put_back_from_a_copy_is_searched_as_it_is_now(home: Home, 
 
 
 async def test_stores_are_searched_apart_and_a_forgotten_one_leaves_no_directory(home: Home, index: IndexClient) -> None:
-    from ingest.forgetting import forget
-
     with shelf(home, "하나") as books:
         books.put({"a": "scale price"})
     with shelf(home, "둘") as books:
@@ -224,19 +223,23 @@ async def test_the_command_line_finds_the_same_without_a_server(home: Home) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-async def test_twenty_kills_during_a_drain_leave_answers_as_after_a_rebuild(home: Home, index: IndexClient) -> None:
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+async def test_kills_during_a_drain_leave_answers_as_after_a_rebuild(home: Home, kills: int) -> None:
     dice = random.Random(7)
     with shelf(home) as books:
-        books.put(some_texts(1500))
-        for round in range(20):
-            await index.start()
-            books.put(some_texts(60, start=1500 + 60 * round))
-            books.delete([f"d{dice.randrange(1500)}" for _ in range(10)])
-            await asyncio.sleep(dice.uniform(0.0, 1.6))
+        books.put(some_texts(1200))
+        for round in range(kills):
+            index = IndexClient(home)
+            assert await answers_are_right(index, home)
+            await until(index, lambda state: state[0]["phase"] != "opening")
+            books.put(some_texts(150, start=1200 + 150 * round))
+            books.delete([f"d{dice.randrange(1200)}" for _ in range(20)])
+            await asyncio.sleep(dice.uniform(0.0, 0.8))
             assert index.pid is not None
             os.kill(index.pid, signal.SIGKILL)
-            assert await answers_are_right(index, home)
+            await index.stop()
+    index = IndexClient(home)
     state = await until(index, follows)
-    assert state[0]["entries"] == state[0]["chunks"]
+    assert state[0]["entries"] == state[0]["chunks"] > 1200
     assert await answers_are_right(index, home)
-    assert EMBEDDER.info.dimensions == state[0]["dimensions"]
+    await index.stop()

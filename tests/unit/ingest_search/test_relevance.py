@@ -42,8 +42,9 @@ def test_an_embedder_that_cannot_read_the_question_has_no_say() -> None:
     assert relevance(0.0, 0.9, 0.0, same_script=False) == 0.0
 
 
-def test_between_two_scripts_nearness_alone_speaks() -> None:
+def test_between_two_scripts_nearness_alone_is_enough_and_shared_words_still_count() -> None:
     assert relevance(0.0, 0.6, 1.0, same_script=False) == pytest.approx(0.6)
+    assert relevance(1.0, 0.0, 1.0, same_script=False) == pytest.approx(0.5)
 
 
 @given(SHARE, SHARE, SHARE, st.booleans())
