@@ -50,6 +50,8 @@ from models.library import Library
 
 log = logging.getLogger(__name__)
 LOCAL = "local"
+# A store of this machine is waited for while its embedder loads: a slow disk and two old cores need half a minute.
+COLD_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def build(home: Home, settings: Settings) -> Server:
 
     async def current() -> Mapping[str, Assistant]:
         known = await stores.stores()
-        wired = {store.name: Wired(StoreSource(searcher, store.name)) for store in known}
+        wired = {store.name: Wired(StoreSource(searcher, store.name), deadline=COLD_START_SECONDS) for store in known}
         return assistants(settings, backends[local_name], backends, sources, wired, DEFAULT_THRESHOLD)
 
     service = Service(backends, backends.get(DEFAULT, backends[local_name]), current, Answerer(LocalSentences(embed), ledger))

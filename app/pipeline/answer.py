@@ -91,7 +91,7 @@ class Answerer:
     async def _style(self, assistant: Assistant) -> str:
         if assistant.style != "auto":
             return assistant.style
-        models = await assistant.backend.models()
+        models = [model for model in await assistant.backend.models() if model.kind == "chat"]
         chosen = next((model for model in models if model.id == assistant.model), None) if assistant.model else next(iter(models), None)
         small = chosen is None or (chosen.local and (chosen.parameters or 0) < WRITES_FROM)
         return "quote" if small else "written"
