@@ -33,7 +33,7 @@ class Ondol:
                 command,
                 log=log,
                 environment=self._variables,
-                cwd=self._clone.root,
+                cwd=self._cwd,
                 on_line=lambda line: self._status(progress(line)),
             )
         except Failed as failed:
