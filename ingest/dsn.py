@@ -62,6 +62,8 @@ def parse_dsn(given: str) -> Dsn:
             hint="Write them as %40 %3A %2F %3F %23, or use the key=value form.",
             param="dsn",
         )
+    if "sslpassword" in parameters:
+        raise BadRequest("sslpassword is not supported.", hint="Use a client key without a passphrase that only you may read.", param="dsn")
     password = parameters.pop("password", None)
     return Dsn(parameters, password or None)
 

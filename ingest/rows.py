@@ -143,14 +143,9 @@ def row_document(id: str, row_hash: str, values: Mapping[str, str | None], plan:
     if facts:
         blocks.append(Block(facts, kind="row"))
     kept = {name: _value(said[name], categories[name]) for name in (*plan.facts, *plan.attributes) if name in said}
-    title = string.Formatter().vformat(plan.title, (), _Blank(said)).strip()
+    title = "".join(literal + said.get(name or "", "") for literal, name, _, _ in string.Formatter().parse(plan.title)).strip()
     key = row_key([values[name] or "" for name in plan.key])
     return Document(id, title or f"{plan.table.name} #{key}", tuple(blocks), attributes=kept, version=plan.version(row_hash))
-
-
-class _Blank(dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return ""
 
 
 def _value(text: str, category: str) -> str | int | float | bool:

@@ -55,7 +55,10 @@ def ingest_files(
     """
     tools, readers = Tools(embedder, counter), Readers()
     with _writer(home, store, on_event) as writer:
-        return merged([_ingest_path(writer, path, readers, tools, options, on_event) for path in paths], store)
+        reports = [_ingest_path(writer, path, readers, tools, options, on_event) for path in paths]
+        if not writer.sources():
+            writer.forget_store()  # made for paths that all lead nowhere
+        return merged(reports, store)
 
 
 def ingest_postgres(
@@ -115,7 +118,11 @@ def sync(
     reports = []
     for name, kind, source, spec in known:
         with _writer(home, name, on_event) as writer:
-            run = _begin(writer, kind, source, spec, tools, options, on_event)
+            try:
+                run = _begin(writer, kind, source, spec, tools, options, on_event)
+            except OndolError as error:  # another embedder than the store's
+                reports.append(Report(name, source, error=str(error)))
+                continue
             try:
                 with closing(run):
                     _fill_again(run, home, kind, spec, readers, options)

@@ -13,7 +13,7 @@ from app.core.locks import FileLock
 from ingest.chunking import ChunkOptions
 from ingest.report import Committed, Finished, ItemFailed, Started, Waiting
 from ingest.run import Tools
-from ingest.sync import ingest_files
+from ingest.sync import ingest_files, sync
 from models.hash_embedder import WordCounter
 
 
@@ -123,6 +123,20 @@ def test_files_that_cannot_be_read_fail_one_by_one_and_the_rest_goes_on(world, f
     assert "There is no file" in reasons["nothing.txt"]
     assert (report.added, report.skipped, report.ok) == (5, 1, False)
     assert not any(".hidden" in id for id in world.documents())
+
+
+def test_paths_that_all_lead_nowhere_leave_no_store_behind(world, folder):
+    assert len(world.files(folder / "nothing.txt", folder / "no").failed) == 2
+    assert world.sql("SELECT count(*) FROM stores") == [(0,)]
+
+
+def test_a_store_of_another_embedder_fails_its_sources_in_a_sync_and_the_other_stores_go_on(world, folder):
+    world.files(folder)
+    world.embedder = CountingEmbedder("other")
+    world.files(folder, store="zoo")
+    first, second = sync(world.home, None, world.embedder, WordCounter())
+    assert "filled with the embedder hash" in first.error
+    assert second.unchanged == 4
 
 
 def test_failures_are_counted_over_runs_and_forgotten_when_the_file_is_right(world, folder):

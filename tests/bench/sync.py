@@ -1,0 +1,128 @@
+"""How much ingest adds to the embedder, and what a run costs that finds nothing new.
+
+    ONDOL_EVAL_DATA=... python tests/bench/sync.py --models MODELS_FOLDER [--paragraphs 300] [--rows 200000]
+
+Part 1: a first sync of en-squad paragraphs against the bare embedder on the very same texts, taken in turns in one
+process (best of the rounds). Part 2: a sync of unchanged rows of a real PostgreSQL, each in a process of its own, by a
+deterministic vector generator. Prints one JSON line a part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import psycopg  # noqa: E402
+from postgres_servers import embedded_server  # noqa: E402
+
+from app.core.paths import Home  # noqa: E402
+from ingest.sync import ingest_files, ingest_postgres  # noqa: E402
+from models.embedder import Vectors  # noqa: E402
+from models.hash_embedder import HashEmbedder, WordCounter  # noqa: E402
+
+UNCHANGED = """
+import sys, json
+from pathlib import Path
+from app.core.paths import Home
+from ingest.sync import sync
+def never(): raise SystemExit("nothing is to be embedded")
+(report,) = sync(Home(Path(sys.argv[1])), None, never, never)
+print(json.dumps({"unchanged": report.unchanged, "seconds_in_run": report.seconds, "torch": "torch" in sys.modules}))
+"""
+
+
+class Recorded:
+    """An embedder that remembers the batches it was given."""
+
+    def __init__(self, embedder: object) -> None:
+        self._embedder, self.info, self.batches = embedder, embedder.info, []  # type: ignore[attr-defined]
+
+    def passages(self, texts: Sequence[str]) -> Vectors:
+        self.batches.append(list(texts))
+        return self._embedder.passages(texts)  # type: ignore[attr-defined, no-any-return]
+
+    def queries(self, texts: Sequence[str]) -> Vectors:
+        return self._embedder.queries(texts)  # type: ignore[attr-defined, no-any-return]
+
+
+def first_sync(models: Path, paragraphs: int, rounds: int) -> dict[str, object]:
+    from models.library import Library
+    from models.sentence import open_embedder
+    from models.tokenizer import ModelTokenCounter
+
+    model = Library(models).find("all-minilm-l6-v2")
+    embedder, counter = open_embedder(model), ModelTokenCounter(model)
+    corpus = (Path(os.environ["ONDOL_EVAL_DATA"]) / "retrieval" / "en-squad" / "corpus.jsonl").read_text(encoding="utf-8")
+    embedder.passages(["warm"])
+    synced, bare, chunks = [], [], 0
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "corpus.jsonl"
+        file.write_text("\n".join(corpus.split("\n")[:paragraphs]), encoding="utf-8")
+        for number in range(rounds):
+            home = Path(scratch) / f"home{number}"
+            home.mkdir()
+            recorded = Recorded(embedder)
+            with clock(synced):
+                chunks = ingest_files(Home(home), [file], "squad", recorded, counter).chunks  # type: ignore[arg-type]
+            texts = [text for batch in recorded.batches for text in batch]
+            with clock(bare):
+                embedder.passages(texts)
+    (wall, cpu), (bare_wall, bare_cpu) = (tuple(map(min, zip(*times, strict=True))) for times in (synced, bare))
+    return {
+        "part": "first sync",
+        "chunks": chunks,
+        "seconds": {"synced": wall, "bare": bare_wall, "ratio": round(wall / bare_wall, 3)},
+        "cpu_seconds": {"synced": cpu, "bare": bare_cpu, "ratio": round(cpu / bare_cpu, 3)},
+        "bar": 1.05,
+    }
+
+
+@contextlib.contextmanager
+def clock(times: list[tuple[float, float]]) -> Iterator[None]:
+    """Seconds on the wall and of the CPU: on a machine with other work the second is the truer."""
+    began = time.perf_counter(), time.process_time()
+    yield
+    times.append((time.perf_counter() - began[0], time.process_time() - began[1]))
+
+
+def unchanged(rows: int, rounds: int) -> dict[str, object]:
+    with embedded_server() as dsn, tempfile.TemporaryDirectory() as scratch:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("CREATE TABLE items (id bigint PRIMARY KEY, name text, body text, price numeric, at timestamptz)")
+            connection.execute(
+                f"INSERT INTO items SELECT n, 'item ' || n, repeat('words of item ' || n || ' stand here. ', 6), n * 1.5, now() "
+                f"FROM generate_series(1, {rows}) n"
+            )
+        began = time.perf_counter()
+        ingest_postgres(Home(Path(scratch)), dsn, "items", "shop", HashEmbedder(), WordCounter())
+        first, runs, said = time.perf_counter() - began, [], {}
+        for _ in range(rounds):
+            began = time.perf_counter()
+            out = subprocess.run([sys.executable, "-c", UNCHANGED, scratch], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+            runs.append(time.perf_counter() - began)
+            said = json.loads(out)
+    return {"part": "unchanged rows", "rows": rows, "first_s": first, "process_s": min(runs), **said, "bar_s": 2}
+
+
+if __name__ == "__main__":
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--models", type=Path, help="the models folder (part 1 is left out without it)")
+    asked.add_argument("--paragraphs", type=int, default=300)
+    asked.add_argument("--rows", type=int, default=200_000)
+    asked.add_argument("--rounds", type=int, default=3)
+    given = asked.parse_args()
+    if given.models:
+        print(json.dumps(first_sync(given.models, given.paragraphs, given.rounds)))
+    if given.rows:
+        print(json.dumps(unchanged(given.rows, given.rounds)))
