@@ -33,19 +33,24 @@ class Device(NamedTuple):
 
 
 class _Log:
-    """llama.cpp's messages go to our log; its last error is kept, since its functions return no reason."""
+    """llama.cpp's messages go to our log; the first error of a call is kept, since its functions return no reason."""
 
     def __init__(self) -> None:
-        self.last_error = ""
+        self._error = ""
         self._callback = native.llama_log_callback(self._write)
         native.llama_log_set(self._callback, ctypes.c_void_p(0))
 
     def _write(self, level: int, text: bytes, _data: object) -> None:
         line = text.decode("utf-8", "replace").rstrip()
-        if level == 4 and line:
-            self.last_error = line
+        if level == 4 and not self._error:
+            self._error = line.partition(": ")[2] or line
         if line and line != ".":
-            log.log(_LEVELS.get(level, logging.DEBUG), line)
+            log.log(_LEVELS.get(level, logging.DEBUG), "%s", line)
+
+    def reason(self, otherwise: str) -> str:
+        """Of the failure just seen; forgotten with the telling."""
+        error, self._error = self._error or otherwise, ""
+        return error.removesuffix(".")
 
 
 def self_test() -> None:
@@ -111,7 +116,7 @@ class Model:
         self._handle: Any = native.llama_model_load_from_file(str(path).encode("utf-8"), params)
         if not self._handle:
             raise BadRequest(
-                f"llama.cpp can't load {path.name}: {self._log.last_error or 'no reason given'}.",
+                f"llama.cpp can't load {path.name}: {self._log.reason('no reason given')}.",
                 hint="Pull the model again, or choose another file.",
                 code="bad_model_file",
             )
@@ -171,7 +176,7 @@ class Model:
         handle = native.llama_init_from_model(self._handle, params)
         if not handle:
             raise BadSetting(
-                f"A context of {cells} tokens can't be made for this model: {self._log.last_error or 'out of memory'}.",
+                f"A context of {cells} tokens can't be made for this model: {self._log.reason('out of memory')}.",
                 hint="Set a smaller `context`, or fewer `gpu_layers`.",
             )
         if not native.llama_get_memory(handle):

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 SLACK = 64  # cells kept free when a request is let in beside others, so that it isn't sent out again at once
 SMALLEST_CHUNK = 16
-FIRST_CHUNK = 64  # until a speed was measured: on a slow machine a full batch can take a minute
+FIRST_CHUNK = 32  # until a speed was measured: on a slow machine a full batch can take a minute
 
 
 class Row(NamedTuple):

@@ -91,7 +91,10 @@ def test_a_model_without_a_template_gets_the_plain_one_and_its_stop_strings() ->
 
 
 def test_templates_have_the_functions_that_they_expect() -> None:
-    source = "{{ bos_token }}{{ strftime_now('%Y') }}{{ {'k': '한<'} | tojson }}{% for x in [1, 2] %}{% if x == 2 %}{% break %}{% endif %}{{ x }}{% endfor %}"
+    source = (
+        "{{ bos_token }}{{ strftime_now('%Y') }}{{ {'k': '한<'} | tojson }}"
+        "{% for x in [1, 2] %}{% if x == 2 %}{% break %}{% endif %}{{ x }}{% endfor %}"
+    )
     template = ChatTemplate(source, bos="<s>", now=lambda: datetime.datetime(2031, 1, 2))  # noqa: DTZ001
     assert template.render([Message("user", "")], {}) == '<s>2031{"k": "한<"}1'
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import struct
 from pathlib import Path
 
@@ -91,10 +92,8 @@ def test_what_is_no_gguf_file_is_refused_with_the_reason(data: bytes, why: str, 
 
 def accepted_or_refused(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    try:
-        read_header(path)
-    except BadRequest as refused:
-        assert refused.code == "bad_model_file"
+    with contextlib.suppress(BadRequest):
+        assert read_header(path).file_size == len(data)
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])

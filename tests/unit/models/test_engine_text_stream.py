@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +17,7 @@ def whole(data: bytes, stop: list[str]) -> str:
 
 def in_parts(data: bytes, cuts: list[int], stop: list[str]) -> tuple[str, list[str]]:
     stream, edges = TextStream(stop), sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    pieces = [stream.feed(data[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [stream.feed(data[start:end]) for start, end in pairwise(edges)]
     pieces.append(stream.finish())
     return "".join(pieces), pieces
 
