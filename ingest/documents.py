@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
 
 Kind = Literal["text", "list", "row", "code"]
 
+_BYTES = 16
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ufffe\uffff]")
 
 
@@ -63,9 +65,21 @@ def version_hash(version: str, rule: str) -> str:
     return _digest(f"{rule}\0{version}".encode())
 
 
+def version_hashes(prefix: str, rule: str) -> Callable[[str], str]:
+    """`version_hash` of versions that begin alike, for many of them: what they share is hashed once."""
+    begun = hashlib.blake2b(f"{rule}\0{prefix}".encode(), digest_size=_BYTES)
+
+    def rest(end: str) -> str:
+        hash = begun.copy()
+        hash.update(end.encode())
+        return hash.hexdigest()
+
+    return rest
+
+
 def _said(document: Document) -> bytes:
     return msgspec.json.encode((document.title, document.blocks, document.url, document.attributes), order="sorted")
 
 
 def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+    return hashlib.blake2b(data, digest_size=_BYTES).hexdigest()

@@ -136,14 +136,13 @@ class Database:
             raise denied(self.dsn, f"{schema}.{name}")
         return TableInfo(oid, schema, name, columns, tuple(keys))
 
-    def scan(self, plan: Plan) -> Iterator[tuple[tuple[str | None, ...], str]]:
-        """Every row's key and hash, from one snapshot."""
+    def scan(self, plan: Plan) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Every row's key and hash, from one snapshot. A view may show None in a key."""
         source, columns = _parts(plan)
         query = select(*(cast(columns[name], Text) for name in plan.key), _row_hash(plan, columns)).select_from(source)
         with self._reading(plan.table.full_name) as connection:
-            for chunk in connection.execution_options(yield_per=5000).execute(query).partitions():
-                for *key, hash in chunk:
-                    yield tuple(key), hash
+            for row in connection.execution_options(yield_per=10_000).execute(query):
+                yield row[:-1], row[-1]
 
     def documents(self, plan: Plan, keys: Sequence[tuple[str, ...]]) -> Iterator[Document | None]:
         """The documents of the rows with these keys, in no order; None for a row that says nothing. Rows that have gone are left out."""

@@ -16,6 +16,7 @@ from ingest.readers.plain import paragraphs
 _TITLES = ("title", "name", "subject", "제목", "이름", "명칭", "상품명", "제품명")
 
 
+_SECRET = re.compile(r"passw(or)?d|(^|_)pwd|secret|token|api_?key|비밀번호|주민등록번호", re.IGNORECASE)
 _ESCAPES = str.maketrans({"%": "%25", ",": "%2C", "/": "%2F", "#": "%23"})
 
 
@@ -66,9 +67,10 @@ class Plan:
     attributes: tuple[str, ...]
     title: str
 
-    def version(self, row_hash: str) -> str:
-        """What stands for a row's content in its document: the row, and how this plan makes text of it."""
-        return "\0".join((row_hash, *self.text, "", *self.facts, "", *self.attributes, "", self.title))
+    @property
+    def signature(self) -> str:
+        """How this plan makes text of a row. With the row's hash behind it, it stands for the content of the row's document."""
+        return "\0".join((*self.text, "", *self.facts, "", *self.attributes, "", self.title, ""))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -107,13 +109,15 @@ def make_plan(table: TableInfo, text: Sequence[str] = (), title: str = "", key: 
         _must_exist(name, table, by_name)
         if by_name[name].category == "A":
             raise BadRequest(f"{name} is an array: it can't be a key.", hint="Name other columns with --key.", param="key")
-    open_columns = [column for column in table.columns if column.readable]
+    asked = {*text, *chosen, *_fields(title)}
+    hidden = {column.name for column in table.columns if _SECRET.search(column.name) and column.name not in asked}
+    open_columns = [column for column in table.columns if column.readable and column.name not in hidden]
     spoken = tuple(text) or tuple(column.name for column in open_columns if column.role == "text" and column.name not in chosen)
     rest = [column for column in open_columns if column.name not in spoken]
     facts = tuple(column.name for column in rest if column.role == "fact" or column.name in chosen)
     kept = tuple(column.name for column in rest if column.name not in facts and column.role in ("text", "attribute"))
     notices = [
-        f"The column {column.name} ({column.type}) is left out: {'it may not be read' if not column.readable else 'it is not text'}."
+        f"The column {column.name} ({column.type}) is left out: {_why_not(column, hidden)}."
         for column in table.columns
         if column.name not in (*spoken, *facts, *kept)
     ]
@@ -121,6 +125,12 @@ def make_plan(table: TableInfo, text: Sequence[str] = (), title: str = "", key: 
         named = next((name for wanted in _TITLES for name in spoken if name.lower() == wanted), None)
         title = f"{{{named}}}" if named else ""
     return Plan(table, chosen, spoken, facts, kept, title), notices
+
+
+def _why_not(column: ColumnInfo, hidden: set[str]) -> str:
+    if not column.readable:
+        return "it may not be read"
+    return "by its name it holds secrets (name it with --text to take it all the same)" if column.name in hidden else "it is not text"
 
 
 def row_key(values: Sequence[str]) -> str:
@@ -145,7 +155,7 @@ def row_document(id: str, row_hash: str, values: Mapping[str, str | None], plan:
     kept = {name: _value(said[name], categories[name]) for name in (*plan.facts, *plan.attributes) if name in said}
     title = "".join(literal + said.get(name or "", "") for literal, name, _, _ in string.Formatter().parse(plan.title)).strip()
     key = row_key([values[name] or "" for name in plan.key])
-    return Document(id, title or f"{plan.table.name} #{key}", tuple(blocks), attributes=kept, version=plan.version(row_hash))
+    return Document(id, title or f"{plan.table.name} #{key}", tuple(blocks), attributes=kept, version=plan.signature + row_hash)
 
 
 def _value(text: str, category: str) -> str | int | float | bool:

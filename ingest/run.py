@@ -120,7 +120,8 @@ class Run:
 
     def holds(self, id: str, hash: str) -> bool:
         """Whether the store has the document just so."""
-        return id in self.known and self.known[id].content_hash == hash
+        known = self.known.get(id)
+        return known is not None and known.content_hash == hash
 
     def recall_forgotten(self) -> None:
         """The owner named this source again: what was forgotten of it comes back."""

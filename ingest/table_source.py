@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.core.errors import BadRequest
-from ingest.documents import Failed, version_hash
+from ingest.documents import Failed, version_hashes
 from ingest.postgres import FETCH, Database
 from ingest.rows import Plan, row_key
 from ingest.run import Run
@@ -30,20 +30,15 @@ def fill_from_table(run: Run, database: Database, plan: Plan) -> None:
 
 
 def _changed(run: Run, database: Database, plan: Plan) -> list[tuple[str, ...]]:
-    """Keys of new and changed rows; the others are kept."""
-    prefix = database.id_prefix(plan)
+    """Keys of new and changed rows; the others are kept. Runs over every row: only what must be done for each stands in the loop."""
+    prefix, hash_of = database.id_prefix(plan), version_hashes(plan.signature, run.rule)
     certain = plan.key in plan.table.keys
     changed: list[tuple[str, ...]] = []
+    kept: list[str] = []
     seen: set[str] = set()
-    for given, hash in database.scan(plan):
-        key = tuple(part for part in given if part is not None)
-        if len(key) < len(given):
-            run.fail(
-                Failed(
-                    prefix + row_key([part or "" for part in given]),
-                    f"A row of {plan.table.full_name} has no value in its key {', '.join(plan.key)}.",
-                )
-            )
+    for key, row_hash in database.scan(plan):
+        if None in key:
+            run.fail(_without_key(prefix, key, plan))
             continue
         id = prefix + row_key(key)
         if not certain:
@@ -54,8 +49,14 @@ def _changed(run: Run, database: Database, plan: Plan) -> list[tuple[str, ...]]:
                     param="key",
                 )
             seen.add(id)
-        if run.holds(id, version_hash(plan.version(hash), run.rule)):
-            run.keep((id,))
+        if run.holds(id, hash_of(row_hash)):
+            kept.append(id)
         elif not run.forgotten(id):
             changed.append(key)
+    run.keep(kept)
     return changed
+
+
+def _without_key(prefix: str, key: tuple[str, ...], plan: Plan) -> Failed:
+    shown = row_key([part or "" for part in key])
+    return Failed(prefix + shown, f"A row of {plan.table.full_name} has no value in its key {', '.join(plan.key)}.")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from app.core.errors import BadRequest, NotFound
+from ingest.documents import version_hash, version_hashes
 from ingest.dsn import parse_dsn
 from ingest.rows import ColumnInfo, TableInfo, choose_table, make_plan, row_document, row_key
 
@@ -57,6 +58,18 @@ def test_what_is_left_out_is_told():
 def test_another_choice_of_columns_is_another_version_of_the_same_row():
     one, other = document({"이름": "a"}), document({"이름": "a"}, text=["이름"])
     assert one.version != other.version
+
+
+def test_columns_that_hold_secrets_by_their_name_are_taken_only_when_asked_for():
+    table = TableInfo(1, "public", "staff", (*TABLE.columns[:2], ColumnInfo("password_hash", "text", "S", False)), (("id",),))
+    plan, notices = make_plan(table)
+    assert "password_hash" not in plan.columns
+    assert "secrets" in notices[0]
+    assert "password_hash" in make_plan(table, text=["password_hash"])[0].columns
+
+
+def test_hashing_many_versions_gives_what_hashing_each_gives():
+    assert version_hashes("shared", "rule")("end") == version_hash("sharedend", "rule")
 
 
 def test_no_two_keys_look_alike():
