@@ -63,7 +63,7 @@ class LocalEmbeddings:
                 f"The embedding model in use is '{info.model}', not '{model}'.", hint="`ondol models use` changes it.", param="model"
             )
         data, dimensions = await self._client.vectors_bytes(texts, "query" if query else "passage")
-        return Embedded(info.model, data, dimensions, sum(estimate_tokens(text) for text in texts))
+        return Embedded(info.model, info.fingerprint, data, dimensions, sum(estimate_tokens(text) for text in texts))
 
 
 class CurrentCounter:

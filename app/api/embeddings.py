@@ -46,6 +46,7 @@ async def embeddings(request: Request[Any, Any, State], state: State, data: JSON
     return {
         "object": "list",
         "model": made.model,
+        "fingerprint": made.fingerprint,
         "data": [{"object": "embedding", "index": index, "embedding": _as(data.encoding_format, one)} for index, one in enumerate(rows)],
         "usage": {"prompt_tokens": made.tokens, "total_tokens": made.tokens},
     }

@@ -36,9 +36,10 @@ class Stores(Protocol):
 
 @dataclass(frozen=True)
 class Embedded:
-    """Vectors of one request: float32 rows in one piece, and what they cost."""
+    """Vectors of one request: float32 rows in one piece, and what they cost. `fingerprint` changes with anything that changes vectors."""
 
     model: str
+    fingerprint: str
     data: bytes
     dimensions: int
     tokens: int

@@ -23,7 +23,7 @@ from app.core.errors import OndolError
 from app.core.records import AnswerRecord, Context, Generation, Passage, SearchQuery, SearchResult, Usage
 from app.pipeline import cite, quote
 from app.pipeline.assistant import WRITES_FROM, Assistant
-from app.pipeline.fit import fit
+from app.pipeline.fit import fit, trim
 from app.pipeline.gather import gather
 from app.pipeline.phrases import phrase
 from app.pipeline.prompt import build
@@ -109,7 +109,7 @@ class Answerer:
     async def _write(
         self, assistant: Assistant, request: Generation, result: SearchResult, asked: str, context: Context
     ) -> AsyncGenerator[Step, None]:
-        passages = fit(result.passages, assistant.budget)
+        passages = trim(fit(result.passages, assistant.budget), assistant.overlap)
         messages = build(assistant.system, passages, request.messages, asked, structured=assistant.structured)
         longest = min(filter(None, (request.max_tokens, assistant.max_tokens)), default=None)
         prompt = msgspec.structs.replace(request, messages=messages, max_tokens=longest)

@@ -19,7 +19,7 @@ class Assistant:
     """What answers under one name.
 
     `model` "" is the backend's default; `budget` is the passages' share of the prompt and `max_tokens` the most that an
-    answer takes, in tokens; `structured` asks for lists instead of running text.
+    answer takes, in tokens; `overlap` the characters that neighbouring passages may share before one is cut; `structured` asks for lists instead of running text.
     """
 
     id: str
@@ -34,6 +34,7 @@ class Assistant:
     threshold: float = 0.0
     top_k: int = 8
     budget: int = 4000
+    overlap: int = 200
     include_sources: bool = True
     structured: bool = False
     max_tokens: int | None = None

@@ -39,7 +39,7 @@ def candidates(passages: Sequence[Passage]) -> list[Candidate]:
     """Every sentence of the passages, best passage first; very long ones are cut at a word."""
     found: list[Candidate] = []
     for place, passage in enumerate(passages):
-        head = passage.title or passage.heading
+        head = " > ".join(part for part in (passage.title, passage.heading) if part)
         for position, sentence in enumerate(split(passage.text)):
             shown = sentence if len(sentence) <= LONGEST else sentence[:LONGEST].rsplit(" ", 1)[0] + " …"
             found.append(Candidate(place, position, shown, f"{head}: {shown}" if head else shown))

@@ -104,7 +104,7 @@ class Lengths:
     async def embed(self, model: str, texts: Sequence[str], *, query: bool) -> Embedded:
         from array import array
 
-        return Embedded("lengths", b"".join(array("f", [len(text), 0.5]).tobytes() for text in texts), 2, len(texts))
+        return Embedded("lengths", "lengths:1", b"".join(array("f", [len(text), 0.5]).tobytes() for text in texts), 2, len(texts))
 
 
 class Kept:

@@ -10,7 +10,7 @@ from app.core.errors import BadRequest
 from app.core.records import Message, Passage
 from app.core.terms import is_korean, numbers, terms
 from app.pipeline import cite, quote
-from app.pipeline.fit import fit
+from app.pipeline.fit import fit, trim
 from app.pipeline.gather import merge
 from app.pipeline.prompt import build
 from app.pipeline.question import is_task, question, search_text
@@ -54,6 +54,14 @@ def test_passages_fill_the_budget_best_first_and_there_is_always_one() -> None:
     long, short = passage("a", "word " * 400), passage("b", "a short one")
     assert fit([long, short], 1) == [long]
     assert fit([short, long], 60) == [short]
+
+
+def test_what_a_chunk_repeats_of_the_one_before_is_said_once() -> None:
+    first = Passage("d#0", "d", "Leave is 15 days. Ask your manager.", store="s")
+    second = Passage("d#1", "d", "Ask your manager. He answers within a week.", store="s")
+    stranger = Passage("e#1", "e", "Ask your manager. She knows.", store="s")
+    assert [one.text for one in trim([second, first, stranger], 200)] == ["He answers within a week.", first.text, stranger.text]
+    assert trim([first, second], 5) == [first, second]
 
 
 def test_the_prompt_puts_what_stays_first_and_the_question_last() -> None:
