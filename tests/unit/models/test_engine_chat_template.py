@@ -19,7 +19,7 @@ class Letters:
 
     bos: int | None = None
     bos_text, eos_text = "<s>", "</s>"
-    control_words = ("<|im_start|>", "<|im_end|>", "<s>", "</s>")
+    control_words: tuple[str, ...] = ("<|im_start|>", "<|im_end|>", "<s>", "</s>")
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         tokens = []
