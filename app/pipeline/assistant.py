@@ -19,7 +19,8 @@ class Assistant:
     """What answers under one name.
 
     `model` "" is the backend's default; `budget` is the passages' share of the prompt and `max_tokens` the most that an
-    answer takes, in tokens; `overlap` the characters that neighbouring passages may share before one is cut; `structured` asks for lists instead of running text.
+    answer takes, in tokens; `overlap` is how many characters neighbouring passages may share before one is cut; `structured`
+    asks for lists instead of running text.
     """
 
     id: str
