@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,14 +39,23 @@ def check(environment: Environment, root: Path, console: Console, logs: Path, ar
         console.say(f"> Tests (already failed: {', '.join(failed)}; see above)")
     else:
         console.say("> Tests")
-    # In the same group and on the same terminal: Ctrl-C is pytest's own affair.
-    done = subprocess.run(
-        [str(environment.python), "-m", "pytest", *arguments],
-        cwd=root,
-        env={**environment.variables, "PATH": _path(environment)},
-        check=False,
+    status = _on_this_terminal(
+        [environment.python, "-m", "pytest", *arguments], {**environment.variables, "PATH": _path(environment)}, root
     )
-    return done.returncode or (1 if failed else 0)
+    return status or (1 if failed else 0)
+
+
+def _on_this_terminal(command: Sequence[str | Path], variables: dict[str, str], cwd: Path) -> int:
+    """Ctrl-C reaches the program as well, which then ends in its own way, with its own last words: we wait for them."""
+    child = subprocess.Popen([str(word) for word in command], cwd=cwd, env=variables)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return child.wait()
+    except BaseException:
+        process.stop(child)
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _path(environment: Environment) -> str:

@@ -111,10 +111,12 @@ def clone(environment: Environment, offline: Path, tmp_path: Path) -> Clone:
     make_wheel(offline, "torch", TORCH, {"torch/__init__.py": ""})
     make_wheel(offline, "llama-cpp-python", LLAMA, {"llama_cpp/__init__.py": LOADS}, needs="leaf")
     make_wheel(offline, "leaf", "1.0", {"leaf/__init__.py": ""})
+    make_wheel(offline, "twig", "1.0", {"twig/__init__.py": ""})
     make_wheel(offline, "leaf", "2.0", {"leaf/__init__.py": "two = 2\n"})
     (tmp_path / "installer").mkdir()
     (tmp_path / "installer" / "constraints.txt").write_text(f"torch=={TORCH}\nllama_cpp_python=={LLAMA}\nleaf==1.0\n", encoding="utf-8")
-    extras = "".join(f"Provides-Extra: {name}\\nRequires-Dist: leaf; extra == '{name}'\\n" for name in setup.TEST_EXTRAS)
+    needed = "Requires-Dist: leaf; extra == '{0}'\\nRequires-Dist: twig; extra == '{0}'\\n"
+    extras = "".join(f"Provides-Extra: {name}\\n" + needed.format(name) for name in setup.TEST_EXTRAS)
     (tmp_path / "tiny_backend.py").write_text(BACKEND % extras, encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text(
         '[build-system]\nrequires = []\nbuild-backend = "tiny_backend"\nbackend-path = ["."]\n'
@@ -215,12 +217,11 @@ def test_without_a_wheel_and_without_a_compiler_the_failure_says_what_to_install
 
 
 def test_a_missing_package_fails_with_pips_own_words_in_the_log(steps, clone: Clone) -> None:
-    for wheel in (clone.root / "index").glob("leaf-*"):
-        wheel.unlink()
+    next((clone.root / "index").glob("twig-*")).unlink()
     with pytest.raises(Failed, match="Packages") as caught:
         steps()
     assert caught.value.log is not None
-    assert "leaf" in caught.value.log.read_text(encoding="utf-8").split("ERROR:", 1)[1]
+    assert "twig" in caught.value.log.read_text(encoding="utf-8").split("ERROR:", 1)[1]
 
 
 class Index(http.server.SimpleHTTPRequestHandler):
@@ -247,6 +248,7 @@ def serve_wheel(root: Path, flavour: str, source: str) -> None:
         LLAMA,
         {"llama_cpp/__init__.py": source},
         f"py3-none-{machine.platform_tag()}",
+        needs="leaf",
     )
 
 
