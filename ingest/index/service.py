@@ -153,9 +153,7 @@ class IndexService:
         with book_view.snapshot(book):
             for follower in self._in_turn():
                 # The matrix first: what Chroma has taken in can be pruned from the outbox.
-                matrix = self._matrices.get(follower.of.identity)
-                if matrix is not None:
-                    matrix.follow(book)
+                self._matrix(book, follower.of)
                 if follower.step(book):
                     return True
         return False

@@ -107,7 +107,7 @@ class Searcher:
             return []
 
     def _prepare(self, store: str, query: SearchQuery, allowed: Restriction | None) -> _Ask:
-        trust = 1.0 if self._counter is None else legibility(self._counter.offsets(query.text))
+        trust = 1.0 if self._counter is None else legibility(query.text, self._counter.offsets(query.text))
         depth = max(DEPTH, query.limit)
         with self._readers.reader() as reader, reader.snapshot():
             id, generation, terms = reader.store_id(store), reader.generation(store), reader.full_text.terms(query.text)

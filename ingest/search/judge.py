@@ -51,7 +51,7 @@ class Judge:
         return relevance(covered, near, trust, same_script=self._script == main_script(found.passage.text))
 
     def _legible(self, text: str) -> float:
-        return 1.0 if self._counter is None else legibility(self._counter.offsets(text[:_SEEN]))
+        return 1.0 if self._counter is None else legibility(text[:_SEEN], self._counter.offsets(text[:_SEEN]))
 
 
 def _dot(one: array[float], other: array[float]) -> float:

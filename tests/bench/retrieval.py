@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import math
 import os
 import sys
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    logging.getLogger("ingest").setLevel(logging.ERROR)
     data = os.environ.get("ONDOL_EVAL_DATA")
     if not data:
         raise SystemExit("Set ONDOL_EVAL_DATA to the folder of evaluation data.")

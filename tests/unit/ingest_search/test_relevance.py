@@ -59,17 +59,22 @@ def test_more_coverage_never_lowers_relevance(low: float, high: float, near: flo
 
 
 def test_whole_words_and_letters_are_legible_and_letters_in_pieces_are_not() -> None:
-    assert legibility([(0, 5), (6, 9)]) == 1.0
-    assert legibility([(0, 1), (1, 2)]) == 1.0
-    assert legibility([(0, 1), (0, 1), (0, 1), (1, 2), (1, 2)]) == 0.0
+    assert legibility("scale box", [(0, 5), (6, 9)]) == 1.0
+    assert legibility("東京", [(0, 1), (1, 2)]) == 1.0
+    assert legibility("온돌", [(0, 1), (0, 1), (0, 1), (1, 2), (1, 2)]) == 0.0
+
+
+def test_words_taken_whole_do_not_help_a_script_whose_other_letters_are_in_pieces() -> None:
+    assert legibility("양상추는 달다", [(0, 4), (5, 6), (5, 6), (6, 7), (6, 7)]) == 0.0
 
 
 def test_a_foreign_word_in_a_legible_question_takes_a_part_of_the_trust() -> None:
-    assert 0.0 < legibility([(0, 8), (9, 10), (9, 10)]) < 1.0
+    assert 0.0 < legibility("heating 온", [(0, 7), (8, 9), (8, 9)]) < 1.0
 
 
-def test_a_text_without_tokens_is_not_legible() -> None:
-    assert legibility([]) == 0.0
+def test_digits_and_marks_say_nothing_of_a_script() -> None:
+    assert legibility("온 2018-05-19 ...", [(0, 1), (0, 1), *((at, at + 1) for at in range(2, 16))]) == 0.0
+    assert legibility("12 + 3", [(0, 2), (3, 4), (5, 6)]) == 1.0
 
 
 @pytest.mark.parametrize(("text", "script"), [("What is 온돌?", "LATIN"), ("온돌이란 what", "HANGUL"), ("東京", "CJK"), ("12 + 3", "")])
