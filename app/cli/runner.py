@@ -34,7 +34,7 @@ def run(out: Output, *, host: str | None, port: int | None, until_stdin_closes: 
     flags = {name: value for name, value in (("server.host", host), ("server.port", port)) if value is not None}
     settings = load_settings(home, environ=os.environ, flags=flags)
     logs.setup(home.logs, "server", logs.LogOptions(settings.log.level, settings.log.megabytes, settings.log.files))
-    with _only_one(home), _bound(settings.server.host, settings.server.port) as listening:
+    with _only_one(home), bound(settings.server.host, settings.server.port) as listening:
         from app.main import build
 
         server = build(home, settings)
@@ -74,9 +74,11 @@ def _only_one(home: Home) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
+def bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens there. Conflict where another program has the port; BadSetting where the address is not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Named TCP: only then asyncio sets TCP_NODELAY on its connections, without which each answer waits 40 ms for an acknowledgement.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if sys.platform != "win32":
         # There it would let two servers share a port.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
