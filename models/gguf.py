@@ -53,7 +53,7 @@ _QUANTISATIONS = {
 class Header(msgspec.Struct, frozen=True):
     """A model as its file describes it. `context_length` in tokens, `parameters` as a count, sizes in bytes; 0 or "" where it is silent.
 
-    `kv_bytes_per_token` is one token's share of a KV cache of 16-bit values, over all layers.
+    Of a model in several files, `file_size` is of all, `parameters` of the first. `kv_bytes_per_token` is one token's share of a KV cache of 16-bit values, over all layers.
     """
 
     architecture: str
@@ -77,13 +77,27 @@ def read_header(path: Path) -> Header:
             raise _bad(path, f"it has only {size} bytes")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
-                return _header(_Reader(data, size), size)
+                header, parts = _header(_Reader(data, size), size)
+                return msgspec.structs.replace(header, file_size=sum(part.stat().st_size for part in _parts(path, parts)))
             except _Refused as refused:
                 raise _bad(path, str(refused)) from None
 
 
 def _bad(path: Path, why: str) -> BadRequest:
     return BadRequest(f"{path.name} is not a usable GGUF file: {why}.", hint="Pull the model again.", code="bad_model_file")
+
+
+def _parts(path: Path, count: int) -> list[Path]:
+    """The files of a model that is split in `count` files, of which `path` is the first."""
+    if count <= 1:
+        return [path]
+    suffix = f"-00001-of-{count:05}"
+    if not path.stem.endswith(suffix):
+        raise _Refused(f"it is not the first of its {count} parts (*{suffix}.gguf)")
+    parts = [path.with_name(f"{path.stem.removesuffix(suffix)}-{number:05}-of-{count:05}.gguf") for number in range(1, count + 1)]
+    if missing := next((part.name for part in parts if not part.is_file()), ""):
+        raise _Refused(f"its part {missing} is missing")
+    return parts
 
 
 class _Refused(Exception):
@@ -139,7 +153,8 @@ class _Reader:
         return None
 
 
-def _header(reader: _Reader, size: int) -> Header:
+def _header(reader: _Reader, size: int) -> tuple[Header, int]:
+    """The header, and in how many files the model comes."""
     if reader.data[:4] != b"GGUF":
         raise _Refused("it does not begin with the letters GGUF")
     reader.skip(4)
@@ -153,7 +168,7 @@ def _header(reader: _Reader, size: int) -> Header:
         key = _key(reader)
         values[key] = reader.value(reader.scalar("I", 4))
     parameters = _tensors(reader, tensors, size, _number(values, "general.alignment", 32))
-    return _describe(values, parameters, size)
+    return _describe(values, parameters, size), min(_number(values, "split.count"), 99_999)
 
 
 def _key(reader: _Reader) -> str:

@@ -14,8 +14,8 @@ from app.core.errors import BadRequest
 from models.gguf import read_header
 
 
-def write(path: Path, *, architecture: str = "llama", heads_per_layer: bool = False) -> Path:
-    writer = gguf.GGUFWriter(path, architecture)
+def write(path: Path, *, heads_per_layer: bool = False, parts: int = 0) -> Path:
+    writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("아주 작은 모델")
     writer.add_block_count(2)
     writer.add_context_length(2048)
@@ -27,6 +27,8 @@ def write(path: Path, *, architecture: str = "llama", heads_per_layer: bool = Fa
     writer.add_token_types([1, 1, 3])
     writer.add_chat_template("{{ messages }}")
     writer.add_bool("general.flag", True)
+    if parts:
+        writer.add_uint16("split.count", parts)
     writer.add_tensor("token_embd.weight", np.zeros((3, 64), np.float32))
     writer.add_tensor("blk.0.attn_q.weight", np.zeros((64, 64), np.float16))
     writer.write_header_to_file()
@@ -64,6 +66,16 @@ def test_a_download_that_stopped_early_is_refused_with_the_missing_size(model: P
     with pytest.raises(BadRequest, match="cut off") as refused:
         read_header(short)
     assert refused.value.code == "bad_model_file"
+
+
+def test_a_model_in_several_files_counts_with_all_of_them_and_misses_none(tmp_path: Path) -> None:
+    first = write(tmp_path / "큰 모델-00001-of-00002.gguf", parts=2)
+    with pytest.raises(BadRequest, match="큰 모델-00002-of-00002.gguf is missing"):
+        read_header(first)
+    first.with_name("큰 모델-00002-of-00002.gguf").write_bytes(b"x" * 1000)
+    assert read_header(first).file_size == first.stat().st_size + 1000
+    with pytest.raises(BadRequest, match="not the first of its 2 parts"):
+        read_header(first.rename(tmp_path / "renamed.gguf"))
 
 
 @pytest.mark.parametrize(
