@@ -53,7 +53,8 @@ _QUANTISATIONS = {
 class Header(msgspec.Struct, frozen=True):
     """A model as its file describes it. `context_length` in tokens, `parameters` as a count, sizes in bytes; 0 or "" where it is silent.
 
-    Of a model in several files, `file_size` is of all, `parameters` of the first. `kv_bytes_per_token` is one token's share of a KV cache of 16-bit values, over all layers.
+    Of a model in several files, `file_size` is of all, `parameters` of the first. `kv_bytes_per_token` is one token's share of a
+    KV cache of 16-bit values, over all layers.
     """
 
     architecture: str
