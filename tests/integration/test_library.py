@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import json
-import random
 import shutil
 import subprocess
 import sys
@@ -208,7 +207,8 @@ def test_a_second_puller_of_one_source_waits_or_is_told_who_holds_it(library: Li
 def test_a_pull_killed_at_any_moment_leaves_a_whole_model_or_none(tmp_path: Path) -> None:
     made = wheel(tmp_path, "acme-tiny", {"Tiny.gguf": gguf_bytes(rows=120_000)})
     library, unfinished = Library(tmp_path / "models"), 0
-    for moment in random.Random(11).sample(range(0, 200, 5), 12):
+    # Close together at first: how long a pull takes differs much between machines.
+    for moment in (0, 0, 1, 2, 4, 8, 12, 20, 40, 70, 110, 180):
         process = subprocess.Popen([sys.executable, "-c", PULL, str(tmp_path / "models"), f"file:{made}"], stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.readline()

@@ -186,4 +186,4 @@ def test_a_progress_that_raises_ends_the_pull_and_its_process(hub: Hub, tmp_path
     with pytest.raises(Enough):
         Library(tmp_path).pull("hf:maker/Tiny-GGUF", on_progress=stop)
     assert time.monotonic() - began < 55, "the server stalls for 60 seconds"
-    assert Library(tmp_path).clean() >= 1_000_000
+    assert Library(tmp_path).clean() > 0, "what came before the end is kept until then"
