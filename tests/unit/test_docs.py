@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import typer.main
@@ -45,6 +46,20 @@ def test_the_commands_of_the_readme_exist() -> None:
     first_words = {line.split()[1] for line in readme.splitlines() if line.startswith("    ondol ")}
     assert first_words
     assert first_words <= {name.split()[1] for name in commands()}
+
+
+def commands_in(text: str) -> list[str]:
+    """The lines that a reader types, without their remarks and quoted words."""
+    return [re.sub(r'"[^"]*"', '""', line.split("  #")[0]).strip() for line in text.splitlines() if line.startswith("    ")]
+
+
+def test_the_korean_readme_keeps_step_with_the_english_one() -> None:
+    english, korean = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
+    assert [line.count("#") for line in english.splitlines() if line.startswith("#")] == [
+        line.count("#") for line in korean.splitlines() if line.startswith("#")
+    ]
+    assert commands_in(english) == commands_in(korean)
+    assert sorted(re.findall(r"\]\(([a-z]+/[^)]*)\)", english)) == sorted(re.findall(r"\]\(([a-z]+/[^)]*)\)", korean))
 
 
 def test_every_bench_is_documented() -> None:
