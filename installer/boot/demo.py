@@ -11,7 +11,7 @@ import subprocess
 import time
 import urllib.error
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,10 @@ class _Demo:
             self._tell(server, dsn)
             if not once:
                 self._console.say("\nServing until Ctrl-C.")
-                child.wait()
-                raise Failed("the server has ended.", log=self._log("serve"))
-        self._console.say("Everything is stopped again; start without --once to keep it.")
+                with suppress(KeyboardInterrupt):
+                    child.wait()
+                    raise Failed("the server has ended.", log=self._log("serve"))
+        self._console.say("Everything is stopped again" + ("; start without --once to keep it." if once else "."))
 
     def _log(self, name: str) -> Path:
         return self._clone.logs / f"{name}.log"
