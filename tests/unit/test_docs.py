@@ -50,7 +50,11 @@ def test_the_commands_of_the_readme_exist() -> None:
 
 def commands_in(text: str) -> list[str]:
     """The lines that a reader types, without their remarks and quoted words."""
-    return [re.sub(r'"[^"]*"', '""', line.split("  #")[0]).strip() for line in text.splitlines() if line.startswith("    ")]
+    return [
+        re.sub(r'"[^"]*"', '""', line.split("  #")[0]).strip()
+        for line in text.splitlines()
+        if re.match(r" {4}\w", line) and line.lstrip()[0].isascii()
+    ]
 
 
 def test_the_korean_readme_keeps_step_with_the_english_one() -> None:
