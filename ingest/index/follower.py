@@ -45,7 +45,9 @@ SAMPLE = 48
 PROBE_TIMEOUT = 120.0
 LEAST_FREE = 64 * 1024 * 1024
 """Bytes below which an error is laid to the full disk and not to the directory."""
-_TRIALS = 2
+_TRIAL = "trial.json"
+_TRIALS = 3
+"""A first batch that ended this many processes says that the directory is damaged where a probe doesn't look."""
 
 
 class Phase(StrEnum):
@@ -66,7 +68,7 @@ class Opened(msgspec.Struct):
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """How often a directory was opened without a batch that went well afterwards."""
+    """How often a process began the first batch into this directory without coming to its end."""
 
     count: int
 
@@ -150,11 +152,9 @@ class Follower:
         known = None if self._fresh else directory.newest(self._folder, self.of)
         if known is not None:
             path, position = known
-            trial = files.read(path / "trial.json", Trial) or Trial(0)
             # A number from the future: the book was replaced by an older one, and keys may mean other chunks now.
-            usable = position.seq <= newest_seq and trial.count < _TRIALS
+            usable = position.seq <= newest_seq and _trials(path) < _TRIALS
             if usable and probe.sound(path, sample, PROBE_TIMEOUT):
-                files.write(path / "trial.json", Trial(trial.count + 1))
                 index = ChromaIndex(path)
                 return Opened(path, index, set(index.pks()), position.seq)
             log.warning("the index directory %s can't be trusted and is rebuilt from the book", path.name)
@@ -192,13 +192,15 @@ class Follower:
         rows = [(pk, vector) for pk, vector in book_view.vectors(book, self.of, put) if len(vector) == 4 * self.of.dimensions]
         # A put whose chunk has gone again may stand in the index from an earlier, interrupted batch.
         gone = [*drop, *(set(put) - {pk for pk, _ in rows})]
+        if self._trial and self.path is not None:
+            files.write(self.path / _TRIAL, Trial(_trials(self.path) + 1))
         if gone:
             self._index.drop(gone)
         if rows:
             self._index.put(rows)
         self._entries = self._index.entries()
         if self._trial and self.path is not None:
-            files.remove(self.path / "trial.json")
+            files.remove(self.path / _TRIAL)
             self._trial = False
         seconds = max(1e-4, self._clock() - began)
         self._batch = max(SMALLEST_BATCH, min(LARGEST_BATCH, int(self._batch * min(2.0, BATCH_SECONDS / seconds))))
@@ -222,6 +224,11 @@ class Follower:
                 self._index.close()
         self._index, self.path, self.phase, self.seq, self._entries = None, None, Phase.OPENING, -1, 0
         self._put, self._drop = [], []
+
+
+def _trials(path: Path) -> int:
+    trial = files.read(path / _TRIAL, Trial)
+    return trial.count if trial else 0
 
 
 def _release(opening: Future[Opened]) -> None:

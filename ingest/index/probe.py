@@ -26,7 +26,7 @@ else:
 def sound(directory: Path, sample: Sequence[tuple[int, bytes]], timeout: float) -> bool:
     """Probe in a child process; False also where it crashed or took longer than `timeout` seconds."""
     lines = "".join(f"{pk} {base64.b64encode(vector).decode()}\n" for pk, vector in sample)
-    command = [sys.executable, "-X", "utf8", "-m", "ingest.index.probe", str(directory)]
+    command = [sys.executable, "-P", "-X", "utf8", "-m", "ingest.index.probe", str(directory)]
     try:
         ended = subprocess.run(
             command, input=lines.encode(), stdout=subprocess.DEVNULL, timeout=timeout, check=False, creationflags=_NO_WINDOW

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from ingest.index.book_view import allowed_pks
 from ingest.search.lexical import query_match
 from ingest.search.relevance import Term
 from ingest.search.visible import Restriction
@@ -17,6 +18,9 @@ LONGEST = 64
 STEADY = 1_000
 """From this many chunks on, a word's frequency is remembered until the book has changed by a fiftieth."""
 
+_REMEMBERED = 8
+"""Restrictions whose chunks are remembered: at 100,000 chunks up to 6 MB each."""
+
 
 class FullText:
     """On one connection to the book, for one thread at a time."""
@@ -26,6 +30,7 @@ class FullText:
         self._book.execute("CREATE VIRTUAL TABLE temp.chunk_words USING fts5vocab(main, chunk_text, 'row')")
         self._frequent: dict[str, int] = {}
         self._last_pk = 0
+        self._remembered: dict[tuple[int, Restriction | None], tuple[int, frozenset[int]]] = {}
 
     def terms(self, question: str) -> list[Term]:
         """The question's words with the number of chunks that hold each."""
@@ -57,17 +62,16 @@ class FullText:
             found = self._best(match, store_id, limit)
             if found is not None:
                 return found
-        condition, values = (f" AND {allowed.sql}", allowed.values) if allowed else ("", ())
-        # CROSS JOIN keeps the full-text table outside: the planner would otherwise walk the store's chunks.
-        rows = self._book.execute(
-            f"""
-            SELECT chunk_text.rowid, bm25(chunk_text) AS score FROM chunk_text
-            CROSS JOIN chunks ON chunks.pk = chunk_text.rowid JOIN documents ON documents.pk = chunks.document_pk
-            WHERE chunk_text MATCH ? AND chunks.store_id = ?{condition} ORDER BY score LIMIT ?
-            """,  # noqa: S608 - the condition holds question marks alone
-            (match, store_id, *values, limit),
-        )
-        return [(pk, -score) for pk, score in rows]
+        # Which chunks may be seen is known before the ranking: to ask the documents row by row takes twice as long.
+        visible = self._visible(store_id, allowed)
+        kept: list[tuple[int, float]] = []
+        # Where few may be seen, the book's best are seldom among them: one look at all instead of two.
+        for wide in (4 * limit, -1) if 2 * len(visible) > self._last_pk else (-1,):
+            ranked = self._ranked(match, wide)
+            kept = [(pk, score) for pk, score in ranked if pk in visible][:limit]
+            if len(kept) == limit or len(ranked) < wide:
+                break
+        return kept
 
     def _best(self, match: str, store_id: int, limit: int) -> list[tuple[int, float]] | None:
         """Rank the whole book first and look at stores afterwards: quicker, where this store holds most of the best.
@@ -75,16 +79,30 @@ class FullText:
         None where the store's own `limit` best can't be known from them.
         """
         wide = 4 * limit
-        ranked = self._book.execute(
-            "SELECT rowid, rank FROM chunk_text WHERE chunk_text MATCH ? ORDER BY rank LIMIT ?", (match, wide)
-        ).fetchall()
+        ranked = self._ranked(match, wide)
         marks = ", ".join("?" * len(ranked))
-        mine = {
-            pk
-            for (pk,) in self._book.execute(
-                f"SELECT pk FROM chunks WHERE store_id = ? AND pk IN ({marks})",  # noqa: S608 - question marks alone
-                (store_id, *(pk for pk, _ in ranked)),
-            )
-        }
-        found = [(pk, -score) for pk, score in ranked if pk in mine][:limit]
+        rows = self._book.execute(
+            f"SELECT pk FROM chunks WHERE store_id = ? AND pk IN ({marks})",  # noqa: S608 - question marks alone
+            (store_id, *(pk for pk, _ in ranked)),
+        )
+        mine = {pk for (pk,) in rows}
+        found = [(pk, score) for pk, score in ranked if pk in mine][:limit]
         return found if len(found) == limit or len(ranked) < wide else None
+
+    def _ranked(self, match: str, limit: int) -> list[tuple[int, float]]:
+        """The best of the whole book; all of them for a limit of -1."""
+        rows = self._book.execute("SELECT rowid, rank FROM chunk_text WHERE chunk_text MATCH ? ORDER BY rank LIMIT ?", (match, limit))
+        return [(pk, -score) for pk, score in rows]
+
+    def _visible(self, store_id: int, allowed: Restriction | None) -> frozenset[int]:
+        """The store's chunks that may be seen, remembered until another process has written."""
+        version = int(self._book.execute("PRAGMA data_version").fetchone()[0])
+        key = store_id, allowed
+        remembered = self._remembered.pop(key, None)
+        if remembered is None or remembered[0] != version:
+            condition, values = (allowed.sql, allowed.values) if allowed else ("1", ())
+            remembered = version, frozenset(allowed_pks(self._book, store_id, condition, values))
+        self._remembered[key] = remembered
+        if len(self._remembered) > _REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        return remembered[1]

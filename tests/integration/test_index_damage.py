@@ -99,3 +99,26 @@ async def test_a_damaged_matrix_is_built_anew(home: Home, suffix: str, how: Call
     how(f"exact-*.{suffix}")(home.index)
     assert await answers_are_right(index, home)
     await index.stop()
+
+
+async def test_a_sound_directory_is_used_again_however_often_the_worker_starts(home: Home) -> None:
+    index = IndexClient(home)
+    await until(index, follows)
+    (before,) = home.index.glob("s*-g*-*")
+    for _ in range(5):
+        await index.stop()
+        await until(index, follows)
+    assert list(home.index.glob("s*-g*-*")) == [before]
+    await index.stop()
+
+
+async def test_a_directory_whose_first_batch_keeps_ending_the_process_is_rebuilt(home: Home) -> None:
+    index = IndexClient(home)
+    await until(index, follows)
+    await index.stop()
+    (before,) = home.index.glob("s*-g*-*")
+    (before / "trial.json").write_text('{"count": 3}', encoding="utf-8")
+    await until(index, follows)
+    assert max(home.index.glob("s*-g*-*")) > before
+    assert await answers_are_right(index, home)
+    await index.stop()
