@@ -65,6 +65,20 @@ def test_a_store_is_searched_without_a_server(product: Product) -> None:
     assert hits[0]["attributes"]["price"] == 4100
 
 
+def test_without_a_server_new_changed_and_deleted_rows_are_seen_by_the_next_search(product: Product, database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("INSERT INTO products VALUES ('B5', 'Bilby jewellery scale', 3210, 'Weighs rings.')")
+        connection.execute("UPDATE products SET about = 'A small scale for chocolate makers.' WHERE sku = 'Q1'")
+    assert product.run("ingest", "sync").returncode == 0
+    assert product.lines("search", "Bilby jewellery scale", "--in", "shop", "--limit", "1")[0]["attributes"]["price"] == 3210
+    assert "chocolate makers" in product.lines("search", "Quokka bench scale", "--in", "shop", "--limit", "1")[0]["content"][0]["text"]
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("DELETE FROM products WHERE sku = 'B5'")
+        connection.execute("UPDATE products SET about = 'A small scale for bakeries.' WHERE sku = 'Q1'")
+    assert product.run("ingest", "sync").returncode == 0
+    assert not any("Bilby" in hit["content"][0]["text"] for hit in product.lines("search", "Bilby jewellery scale", "--in", "shop"))
+
+
 def test_ask_starts_a_temporary_server_and_prints_the_answer_with_its_source(product: Product) -> None:
     done = product.run("ask", "How many days may a customer send a scale back?")
     assert done.returncode == 0, done.stderr
