@@ -7,8 +7,8 @@ it after a kill goes on where the last transaction ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,6 +22,7 @@ from ingest.book.writer import Writer, open_writer
 from ingest.documents import Failed
 from ingest.file_source import fill_from_files, look
 from ingest.files import file_id, find
+from ingest.index.files import taken_in
 from ingest.readers.registry import Readers
 from ingest.report import Event, ItemFailed, OnEvent, Report, Waiting, merged
 from ingest.run import Options, Run, Tools, closing
@@ -157,8 +158,12 @@ def forget(home: Home, store: str, *, source: str | None = None, document: str |
         return Report(store, "", deleted=gone)
 
 
-def _writer(home: Home, store: str, on_event: OnEvent, *, create: bool = True) -> AbstractContextManager[Writer]:
-    return open_writer(home, store, create=create, on_wait=lambda holder: on_event(Waiting(store, holder)))
+@contextmanager
+def _writer(home: Home, store: str, on_event: OnEvent, *, create: bool = True) -> Iterator[Writer]:
+    with open_writer(home, store, create=create, on_wait=lambda holder: on_event(Waiting(store, holder))) as writer:
+        if writer.generation:
+            writer.prune_outbox(taken_in(home.index, writer.generation.id))
+        yield writer
 
 
 def _begin(writer: Writer, kind: str, name: str, spec: Mapping[str, Any], tools: Tools, options: Options, on_event: OnEvent) -> Run:

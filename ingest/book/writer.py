@@ -122,6 +122,10 @@ class Writer:
         self.generation = Generation(id, model, fingerprint, dimensions)
         return self.generation
 
+    def prune_outbox(self, up_to_seq: int) -> int:
+        """Remove what the index has passed of the current generation; how many rows there were."""
+        return prune_outbox(self._engine, self.generation.id, up_to_seq) if self.generation and up_to_seq else 0
+
     def sources(self) -> list[SourceRow]:
         """The store's sources, oldest first."""
         with self._look() as connection:
