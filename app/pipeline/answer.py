@@ -33,6 +33,10 @@ from app.pipeline.similarity import Vector
 from app.pipeline.steps import Citation, Done, Source, Status, Step, Text
 
 
+# Tokens of a written answer where nobody set a limit: a small model that has begun to repeat itself must come to an end.
+LONGEST_ANSWER = 1024
+
+
 class SentenceVectors(Protocol):
     """Sentences to vectors of length 1, through the embedder that the stores were filled with."""
 
@@ -111,7 +115,7 @@ class Answerer:
     ) -> AsyncGenerator[Step, None]:
         passages = trim(fit(result.passages, assistant.budget), assistant.overlap)
         messages = build(assistant.system, passages, request.messages, asked, structured=assistant.structured)
-        longest = min(filter(None, (request.max_tokens, assistant.max_tokens)), default=None)
+        longest = min(filter(None, (request.max_tokens, assistant.max_tokens)), default=LONGEST_ANSWER)
         prompt = msgspec.structs.replace(request, messages=messages, max_tokens=longest)
         evidence = asyncio.create_task(self._evidence(passages, result.trust, asked))
         marks, held, doubtful, last = _Marks(passages, shown=assistant.include_sources), "", False, Done()
