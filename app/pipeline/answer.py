@@ -32,7 +32,6 @@ from app.pipeline.sentences import complete
 from app.pipeline.similarity import Vector
 from app.pipeline.steps import Citation, Done, Source, Status, Step, Text
 
-
 # Tokens of a written answer where nobody set a limit: a small model that has begun to repeat itself must come to an end.
 LONGEST_ANSWER = 1024
 
