@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal
 
 from litestar.types import ASGIApp
 
@@ -140,16 +140,12 @@ def _backends(settings: Settings, machine: Machine) -> dict[str, Backend]:
 
 
 def _backend(name: str, plug: Plug, machine: Machine) -> Backend:
-    make: Any = load("backends", plug.type)
-    if isinstance(make, type):
-        wrapped = _construct(name, make, plug)
-        if isinstance(wrapped, SimpleBackend) and not isinstance(wrapped, Backend):
-            return simple_backend.SimpleAdapter(name, wrapped)
-    else:
-        wrapped = make(name, plug.config, machine)
-    if not isinstance(wrapped, Backend):
-        raise BadSetting(f"The backend '{name}': {plug.type} has neither process_query and get_model_info nor the full contract.")
-    return wrapped
+    made = _make("backends", name, plug, machine)
+    if isinstance(made, Backend):
+        return made
+    if isinstance(made, SimpleBackend):
+        return simple_backend.SimpleAdapter(name, made)
+    raise BadSetting(f"The backend '{name}': {plug.type} has neither process_query and get_model_info nor the full contract.")
 
 
 def _sources(settings: Settings, machine: Machine) -> dict[str, Wired]:
@@ -157,21 +153,20 @@ def _sources(settings: Settings, machine: Machine) -> dict[str, Wired]:
 
 
 def _source(name: str, plug: Plug, machine: Machine) -> Source:
-    make: Any = load("sources", plug.type)
-    if isinstance(make, type):
-        wrapped = _construct(name, make, plug)
-        if isinstance(wrapped, SimpleSource) and not isinstance(wrapped, Source):
-            return simple_source.SimpleAdapter(name, wrapped)
-    else:
-        wrapped = make(name, plug.config, machine)
-    if not isinstance(wrapped, Source):
-        raise BadSetting(f"The source '{name}': {plug.type} has neither `async search(query)` nor the full contract.")
-    return wrapped
+    made = _make("sources", name, plug, machine)
+    if isinstance(made, Source):
+        return made
+    if isinstance(made, SimpleSource):
+        return simple_source.SimpleAdapter(name, made)
+    raise BadSetting(f"The source '{name}': {plug.type} has neither `async search(query)` nor the full contract.")
 
 
-def _construct(name: str, cls: type, plug: Plug) -> Any:
-    """A plain class, with its config as keyword arguments."""
+def _make(group: Literal["backends", "sources"], name: str, plug: Plug, machine: Machine) -> object:
+    """What a registered factory makes; or a plain class, with its config as keyword arguments."""
+    make: Any = load(group, plug.type)
+    if not isinstance(make, type):
+        return make(name, plug.config, machine)
     try:
-        return cls(**plug.config)
+        return make(**plug.config)
     except TypeError as error:
-        raise BadSetting(f"'{name}': {cls.__name__} does not take this config: {error}.") from None
+        raise BadSetting(f"'{name}': {make.__name__} does not take this config: {error}.") from None

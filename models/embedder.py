@@ -53,19 +53,3 @@ class Embedder(Protocol):
     def queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of questions (some models want another prefix)."""
         ...
-
-
-class AsyncEmbedder(Protocol):
-    """The same for the server, where a worker process does the work."""
-
-    async def info(self) -> EmbedderInfo:
-        """Of the model in use."""
-        ...
-
-    async def passages(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of texts to be found."""
-        ...
-
-    async def queries(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of questions."""
-        ...

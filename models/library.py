@@ -31,7 +31,6 @@ from models.pull.stage import stage
 
 log = logging.getLogger(__name__)
 DEFAULT = "default"
-KINDS = ("chat", "embedding")
 
 
 class Library:

@@ -124,9 +124,7 @@ class Model:
             raise BadRequest(f"{path.name} is no model that writes text.", hint="Choose a chat model.", code="bad_model_file")
         self._vocab: Any = native.llama_model_get_vocab(self._handle)
         self.vocabulary_size = int(native.llama_vocab_n_tokens(self._vocab))
-        self.train_context = int(native.llama_model_n_ctx_train(self._handle))
         self.parameters = int(native.llama_model_n_params(self._handle))
-        self.weight_bytes = int(native.llama_model_size(self._handle))
         bos = int(native.llama_vocab_bos(self._vocab))
         self.bos = bos if native.llama_vocab_get_add_bos(self._vocab) and bos >= 0 else None
         self.bos_text, self.eos_text = self.word(bos), self.word(int(native.llama_vocab_eos(self._vocab)))

@@ -101,12 +101,6 @@ class LlamaBackend:
                         log.info("unloading %s: idle", name)
                         await self._engines.pop(name).stop()
 
-    async def unload(self, name: str) -> None:
-        """End this model's engine; requests under way get an error."""
-        async with self._loading:
-            if (engine := self._engines.pop(name, None)) is not None:
-                await engine.stop()
-
     async def close(self) -> None:
         """End all engines."""
         if self._watch is not None:

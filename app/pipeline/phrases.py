@@ -11,8 +11,6 @@ _ENGLISH = {
     "found": "Found {count} passages",
     "found_nothing": "Nothing in your data fits this question",
     "failed": "{source} did not answer: {reason}",
-    "loading": "Loading {model}",
-    "no_model": "No chat model is installed, so the passages are quoted.",
 }
 _KOREAN = {
     "not_found": "가지고 계신 데이터에서 이 질문의 답을 찾지 못했습니다.",
@@ -21,8 +19,6 @@ _KOREAN = {
     "found": "관련 내용 {count}건을 찾았습니다",
     "found_nothing": "이 질문에 맞는 내용이 데이터에 없습니다",
     "failed": "{source}: 응답이 없습니다 ({reason})",
-    "loading": "{model} 모델을 불러오는 중",
-    "no_model": "설치된 대화 모델이 없어 원문을 인용합니다.",
 }
 
 

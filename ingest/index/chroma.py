@@ -24,8 +24,6 @@ from chromadb.config import Settings
 
 from ingest.index.contract import MOST_HITS, IndexDamaged
 
-MOST_ROWS = 5461
-"""Rows that one call may carry."""
 _COLLECTION = "vectors"
 
 
@@ -50,7 +48,7 @@ class ChromaIndex:
             self._rows = self._client.get_or_create_collection(_COLLECTION, embedding_function=None, configuration={"hnsw": hnsw})
 
     def put(self, rows: Sequence[tuple[int, bytes]]) -> None:
-        """Add or replace vectors (float32 bytes) by chunk pk; durable when it returns. At most MOST_ROWS."""
+        """Add or replace vectors (float32 bytes) by chunk pk; durable when it returns. At most 5,461 rows."""
         with _translated():
             matrix = np.stack([np.frombuffer(vector, dtype="<f4") for _, vector in rows]).astype(np.float32)
             self._rows.upsert(ids=[str(pk) for pk, _ in rows], embeddings=matrix)
