@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -24,24 +25,35 @@ from models.tokenizer import ModelTokenCounter
 
 log = logging.getLogger(__name__)
 STORES_FRESH_SECONDS = 1.0
+STORES_SHARE = 20
 WATCH_SECONDS = 2.0
 
 
 class LocalStores:
-    """The book's stores. The list is read at most once a second: the model picker asks for it at every page load."""
+    """The book's stores. The list is kept for a second or longer: the model picker asks for it at every page load."""
 
     def __init__(self, searcher: Searcher) -> None:
         self._searcher = searcher
         self._seen: tuple[float, tuple[StoreInfo, ...]] = (0.0, ())
+        self._fault = ""
 
     async def stores(self) -> Sequence[StoreInfo]:
-        """All stores, by name; none where nothing was ingested yet."""
-        at, known = self._seen
-        if time.monotonic() - at > STORES_FRESH_SECONDS:
-            known = tuple(
-                StoreInfo(one.name, one.documents, one.chunks, one.created_at, one.bytes) for one in await self._searcher.stores()
-            )
-            self._seen = (time.monotonic(), known)
+        """All stores, by name; none where nothing was ingested yet. A book that can't be read shows those last seen: the list must come."""
+        until, known = self._seen
+        if time.monotonic() > until:
+            began = time.monotonic()
+            try:
+                known = tuple(
+                    StoreInfo(one.name, one.documents, one.chunks, one.created_at, one.bytes) for one in await self._searcher.stores()
+                )
+                self._fault = ""
+            except (OndolError, sqlite3.Error) as error:
+                if str(error) != self._fault:
+                    log.warning("the stores can't be listed: %s", error)
+                self._fault = str(error)
+            # Counting a large book takes a while: it gets a small share of the time, however often a page asks.
+            now = time.monotonic()
+            self._seen = (now + STORES_FRESH_SECONDS + STORES_SHARE * (now - began), known)
         return known
 
     async def search(self, store: str, query: SearchQuery, context: Context) -> SearchResult:

@@ -62,7 +62,7 @@ def guarded(work: Callable[[], int | None], out: Output) -> NoReturn:
         status = 0
         sys.stderr.close()
     except Exception as error:
-        if foreign(error).code == "internal_error":
+        if foreign(error).code == "internal_error" and logging.getLogger().hasHandlers():
             logging.getLogger(__name__).error("the command failed", exc_info=error)
         status = out.fail(error)
     raise typer.Exit(status)

@@ -19,7 +19,7 @@ from litestar.types import ASGIApp
 from app.cli.output import Output
 from app.core import logs, server_record
 from app.core.credentials import api_key
-from app.core.errors import BadSetting, Conflict
+from app.core.errors import BadSetting, Conflict, OndolError
 from app.core.locks import FileLock
 from app.core.paths import Home
 from app.core.settings import load_settings
@@ -58,6 +58,8 @@ def run(out: Output, *, host: str | None, port: int | None, until_stdin_closes: 
             log.info("stopped")
             for record in records:
                 server_record.withdraw(home, record)
+    if not records:
+        raise OndolError("The server could not start.", hint=f"See {home.logs / 'server.log'}.")
     return 0
 
 
@@ -131,7 +133,8 @@ async def _serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], Non
 
 def _stop_with_stdin(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:
     """Whoever started this server has gone, or closed its end of the pipe."""
+    # Read below Python's buffer, whose lock a thread at its end must not hold.
     with contextlib.suppress(OSError, ValueError):
-        while sys.stdin.buffer.read(4096):
+        while os.read(sys.stdin.fileno(), 4096):
             pass
     loop.call_soon_threadsafe(setattr, server, "should_exit", True)

@@ -259,6 +259,8 @@ def foreign(error: BaseException) -> OndolError:
         if isinstance(cause, sqlite3.OperationalError) and "disk is full" in str(cause):
             return DiskFull()
         cause = cause.__cause__
+    if isinstance(error, sqlite3.DatabaseError) and any(words in str(error) for words in ("not a database", "malformed")):
+        return OndolError(f"A database file is damaged: {error}.", hint="Move book.db away (or bring a backup back) and ingest again.")
     if isinstance(error, TimeoutError):
         return Deadline()
     # Cut short: libraries put whole statements, with a user's data, into their messages.

@@ -239,3 +239,13 @@ def test_a_server_that_is_killed_leaves_no_worker_behind_and_the_next_one_answer
         running.process.kill()
         _, alive = psutil.wait_procs(workers, timeout=10)
         assert alive == []
+
+
+def test_over_a_damaged_book_the_server_lives_lists_models_and_says_what_to_do(product: Product) -> None:
+    damaged = Product(product.home.parent / "damaged", product.home / "models")
+    (damaged.home / "book.db").write_bytes(b"this is no database" * 100)
+    with damaged.serving() as running:
+        assert MODEL in {model.id for model in running.client.models.list()}
+        with pytest.raises(openai.InternalServerError, match=r"Move book\.db away"):
+            running.client.vector_stores.search("shop", query="anything")
+    assert "Move book.db away" in damaged.run("search", "x", "--in", "shop").stderr
