@@ -5,6 +5,7 @@ Measured in `tests/bench/quote.py`. Nothing can be invented, and no chat model i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from app.pipeline.similarity import Vector, cosine, coverage, rarity
 MOST_SENTENCES = 160
 LONGEST = 600
 RANK_WORTH = 0.30
+# A row's "name: value" of which the question names neither stands near it by the row's title alone.
+UNASKED = 0.20
+_FACT = re.compile(r"[\w ]{1,40}: \S")
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,15 @@ def choose(
     limit: int = 3,
 ) -> list[Quote]:
     """The best `limit` sentences, best first. Without vectors (`asked` None) the shared terms alone decide."""
-    weights = rarity([candidate.embedded for candidate in found])
+    # Words are counted without the title: a sentence must not win by its document's name alone.
+    weights = rarity([candidate.text for candidate in found])
 
     def score(index: int) -> float:
         candidate = found[index]
         near = cosine(asked, embedded[index]) * trust if asked is not None and embedded else 0.0
-        shared = coverage(question, candidate.embedded, weights)
-        return near + shared * (1.0 - 0.5 * trust) + RANK_WORTH / (1 + candidate.passage)
+        shared = coverage(question, candidate.text, weights)
+        beside = UNASKED if shared == 0.0 and _FACT.match(candidate.text) else 0.0
+        return near + shared * (1.0 - 0.5 * trust) + RANK_WORTH / (1 + candidate.passage) - beside
 
     order = sorted(range(len(found)), key=score, reverse=True)
     chosen: list[Quote] = []

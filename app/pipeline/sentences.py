@@ -54,5 +54,5 @@ def _cut(text: str) -> list[str]:
 
 
 def _unwrap(text: str) -> str:
-    """Lines that a file broke by width are joined again: a line end inside a sentence is a blank."""
-    return re.sub(r"(?<=[^\s.!?:;。|])\n(?=[a-z가-힣(])", " ", text)
+    """Lines that a file broke by width are joined again: a line end inside a sentence is a blank. A row's "name: value" stands alone."""
+    return re.sub(r"(?<=[^\s.!?:;。|])\n(?=[a-z가-힣(])(?![\w ]{1,40}: )", " ", text)

@@ -98,6 +98,13 @@ def test_the_nearest_sentence_by_meaning_is_quoted_though_it_shares_no_word() ->
     assert chosen == [quote.Quote("Money arrives on Fridays.", 0)]
 
 
+def test_a_fact_that_nobody_asked_for_stands_behind_a_sentence_of_the_same_row() -> None:
+    found = quote.candidates([passage("a", "The lamp had aged.\ncustomer_id: 13", "Two analysers disagreed")])
+    alike = [_vector(0.6, 0.1), _vector(0.7, 0.1)]
+    assert quote.choose("Why did analysers disagree?", _vector(1, 0), found, alike, trust=1.0, limit=1)[0].text == "The lamp had aged."
+    assert quote.choose("Which customer_id was it?", _vector(1, 0), found, alike, trust=1.0, limit=1)[0].text == "customer_id: 13"
+
+
 def test_the_same_sentence_is_quoted_once() -> None:
     found = quote.candidates([passage("a", "Payday is Friday."), passage("b", "Payday is Friday.")])
     assert len(quote.choose("payday", None, found, (), trust=1.0)) == 1

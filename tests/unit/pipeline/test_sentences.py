@@ -22,6 +22,15 @@ def test_lines_broken_by_width_are_one_sentence() -> None:
     assert split("The balance carries\nno warranty. It is old.") == ["The balance carries no warranty.", "It is old."]
 
 
+def test_the_facts_of_a_row_stand_alone() -> None:
+    assert split("A small scale.\n\nname: Quokka\nprice_krw: 4100\nlast order: 3 May") == [
+        "A small scale.",
+        "name: Quokka",
+        "price_krw: 4100",
+        "last order: 3 May",
+    ]
+
+
 def test_a_growing_text_holds_back_a_sentence_whose_citation_may_still_come() -> None:
     assert complete("Leave is 15 days. ") == ([], "Leave is 15 days. ")
     assert complete("Leave is 15 days. [1") == ([], "Leave is 15 days. [1")
