@@ -56,7 +56,7 @@ class OpenAIBackend:
 
     async def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
         """An estimate: the far tokenizer isn't here."""
-        return sum(estimate_tokens(str(message.content or "")) + 4 for message in messages)
+        return sum(estimate_tokens(message.text) + 4 for message in messages)
 
     async def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece, None]:
         """Streamed from the upstream; its errors are told as what they mean for the caller."""

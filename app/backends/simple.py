@@ -24,17 +24,17 @@ class SimpleAdapter:
 
     async def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
         """An estimate."""
-        return sum(estimate_tokens(str(message.content or "")) for message in messages)
+        return sum(estimate_tokens(message.text) for message in messages)
 
     async def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece, None]:
         """The last message is the query; what was said before, system text included, is the context."""
         *before, last = request.messages or (Message("user", request.prompt or ""),)
         try:
-            answer = await self._wrapped.process_query(_text(last), "\n\n".join(_text(message) for message in before))
+            answer = await self._wrapped.process_query(last.text, "\n\n".join(message.text for message in before))
         except Exception as error:
             raise UpstreamError(f"The backend '{self._name}' failed: {type(error).__name__}: {error}") from error
         text = answer.get("answer", answer.get("text", "")) if isinstance(answer, Mapping) else answer
-        used = Usage(sum(estimate_tokens(_text(message)) for message in request.messages), estimate_tokens(str(text)))
+        used = Usage(sum(estimate_tokens(message.text) for message in request.messages), estimate_tokens(str(text)))
         yield Piece(str(text))
         yield Piece(finish_reason="stop", usage=used)
 
@@ -43,9 +43,3 @@ class SimpleAdapter:
         close = getattr(self._wrapped, "close", None)
         if close is not None and hasattr(made := close(), "__await__"):
             await made
-
-
-def _text(message: Message) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    return "\n".join(str(part.get("text", "")) for part in message.content or ())

@@ -77,6 +77,13 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_call_id: str | None = None
     reasoning_content: str | None = None
 
+    @property
+    def text(self) -> str:
+        """What it says: of content parts, the text parts joined."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(str(part.get("text", "")) for part in self.content or () if part.get("type") == "text")
+
 
 class Sampling(msgspec.Struct, frozen=True):
     """How the next token is chosen. Temperature 0 is greedy. `seed` None: a random one."""

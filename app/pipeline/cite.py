@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from app.core.records import Passage
 from app.core.terms import numbers, terms
@@ -33,6 +34,16 @@ class Evidence:
     trust: float
     question: str
 
+    @cached_property
+    def weights(self) -> dict[str, float]:
+        """What each term is worth among these sentences: the same for every sentence that is held against them."""
+        return rarity([candidate.text for candidate in self.sentences])
+
+    @cached_property
+    def numbers(self) -> tuple[set[str], ...]:
+        """The numbers of each passage."""
+        return tuple(numbers(f"{passage.text} {passage.title}") for passage in self.passages)
+
 
 def claimed(sentence: str) -> tuple[str, list[int]]:
     """A model's sentence as (text without its marks, places it cites, counted from 0)."""
@@ -48,15 +59,12 @@ def makes_claim(sentence: str) -> bool:
 def support(sentence: str, vector: Vector | None, evidence: Evidence) -> list[int]:
     """The places of the passages that support the sentence, the strongest first."""
     told = numbers(sentence) - numbers(evidence.question)
-    weights = rarity([candidate.text for candidate in evidence.sentences])
     best: dict[int, float] = {}
     for index, candidate in enumerate(evidence.sentences):
         near = cosine(vector, evidence.vectors[index]) if vector is not None and evidence.vectors else 0.0
-        shared = coverage(sentence, candidate.embedded, weights)
+        shared = coverage(sentence, candidate.embedded, evidence.weights)
         strength = near * evidence.trust + shared
-        if (near * evidence.trust >= NEAR or shared >= SHARED or strength >= BOTH) and told <= numbers(
-            evidence.passages[candidate.passage].text + " " + evidence.passages[candidate.passage].title
-        ):
+        if (near * evidence.trust >= NEAR or shared >= SHARED or strength >= BOTH) and told <= evidence.numbers[candidate.passage]:
             best[candidate.passage] = max(best.get(candidate.passage, 0.0), strength)
     return sorted(best, key=lambda place: -best[place])
 

@@ -30,7 +30,7 @@ def build(
     rules = (_RULES_KO if korean else _RULES) + ((_LISTS_KO if korean else _LISTS) if structured else "")
     given = [message for message in messages if message.role in ("system", "developer")]
     said = [message for message in messages if message.role in ("user", "assistant")][:-1]
-    head = "\n\n".join([*(text for text in (system,) if text), *(str(message.content) for message in given if message.content), rules])
+    head = "\n\n".join([*(text for text in (system,) if text), *(message.text for message in given if message.text), rules])
     blocks = [f"[{number}] {_label(passage)}\n{passage.text.strip()}" for number, passage in enumerate(passages, 1)]
     return (Message("system", head), *said, Message("user", "\n\n".join([*blocks, question])))
 

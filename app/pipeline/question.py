@@ -14,29 +14,22 @@ _TASK = "### Task:"
 SHORT = 3
 
 
-def text_of(message: Message) -> str:
-    """A message's text; of content parts, the text parts joined."""
-    if isinstance(message.content, str):
-        return message.content
-    return "\n".join(str(part.get("text", "")) for part in message.content or () if part.get("type") == "text")
-
-
 def is_task(messages: Sequence[Message], header: str = "") -> bool:
     """Whether this is the chat page's own background work, by its header or by how its prompt begins."""
-    return bool(header) or (len(messages) > 0 and text_of(messages[-1]).lstrip().startswith(_TASK))
+    return bool(header) or (len(messages) > 0 and messages[-1].text.lstrip().startswith(_TASK))
 
 
 def question(messages: Sequence[Message]) -> str:
     """The last thing the user said. BadRequest where there is nothing."""
     for message in reversed(messages):
-        if message.role == "user" and (found := text_of(message).strip()):
+        if message.role == "user" and (found := message.text.strip()):
             return found
     raise BadRequest("The messages hold no question.", hint="Send at least one message with role 'user' and some text.", param="messages")
 
 
 def search_text(messages: Sequence[Message]) -> str:
     """What to search for: the question, and before it the one before, where the question alone says too little ("And for managers?")."""
-    asked = [found for message in messages if message.role == "user" and (found := text_of(message).strip())]
+    asked = [found for message in messages if message.role == "user" and (found := message.text.strip())]
     last = question(messages)
     follows_on = len(asked) > 1 and (len(set(terms(last))) <= SHORT or re.match(r"(?i)(and|그럼|그러면|그리고)\b", last))
     return f"{asked[-2]}\n{last}" if follows_on else last

@@ -72,6 +72,11 @@ def test_the_prompt_puts_what_stays_first_and_the_question_last() -> None:
     assert str(built[-1].content) == "[1] Pay\nPayday is the 25th.\n\nWhen is payday?"
 
 
+def test_a_system_message_of_content_parts_stands_in_the_prompt_as_its_text() -> None:
+    chat = [Message("system", [{"type": "text", "text": "Be kind."}]), Message("user", "When is payday?")]
+    assert str(build("", [], chat, "When is payday?")[0].content).startswith("Be kind.\n\n")
+
+
 def test_korean_terms_are_bigrams_and_english_terms_are_stemmed() -> None:
     assert terms("연차휴가는 returns policies") == ["연차", "차휴", "휴가", "가는", "return", "policy"]
 
