@@ -18,7 +18,7 @@ from app.api.parts import Parts
 from app.api.shapes import ChatRequest
 from app.api.streaming import Begun, unless_gone, whole
 from app.core.records import Context
-from app.pipeline.steps import Done, Source, Status, Step, Text
+from app.pipeline.steps import Done, Source, Status, Step, Text, Thought
 
 
 def context_of(request: Request[Any, Any, State]) -> Context:
@@ -93,6 +93,8 @@ class _Chunks:
             return [self._event(shapes.source_event(step))] if self._events else []
         if isinstance(step, Text):
             return [self._chunk({"content": step.text})]
+        if isinstance(step, Thought):
+            return [self._chunk({"reasoning_content": step.text})]
         return self._last(step)
 
     def _last(self, done: Done) -> list[dict[str, Any]]:

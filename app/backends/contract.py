@@ -7,13 +7,17 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from app.core.records import Context, Generation, Message, Piece
+from app.core.records import Context, Generation, Message, Piece, Waiting
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """A model as `/v1/models` shows it. `context` in tokens and `parameters` as a count; None where unknown."""
+    """A model as `/v1/models` shows it. `name` is for people, "" where it is the id. None where unknown.
+
+    `context` in tokens, `parameters` as a count.
+    """
 
     id: str
+    name: str = ""
     kind: str = "chat"  # chat | embedding
     context: int | None = None
     parameters: int | None = None
@@ -30,8 +34,8 @@ class Backend(Protocol):
         """The models here, the default one first. Answers at once: never waits for a load or a far host."""
         ...
 
-    def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece, None]:
-        """The text, piece by piece; the last piece has the reason of its end and the usage."""
+    def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece | Waiting, None]:
+        """The text, piece by piece; the last piece has the reason of its end and the usage. `Waiting` says why there is none yet."""
         ...
 
     async def count_tokens(self, model: str, messages: Sequence[Message]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -122,11 +122,25 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """One step of a streamed text. The last piece alone has `finish_reason` ("stop" or "length") and `usage`."""
+    """One step of a streamed text. The last piece alone has `finish_reason` ("stop" or "length") and `usage`.
+
+    `reasoning` is what the model thinks before it answers: shown folded, never part of the answer.
+    """
 
     text: str = ""
     finish_reason: str | None = None
     usage: Usage | None = None
+    reasoning: str = ""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Why there is no text yet. "loading": `model` of `size_bytes` comes into memory, `progress` 0..1. "queued": `place` 1 is next."""
+
+    kind: Literal["loading", "queued"]
+    model: str = ""
+    size_bytes: int = 0
+    progress: float = 0.0
+    place: int = 0
 
 
 class SearchQuery(msgspec.Struct, frozen=True):

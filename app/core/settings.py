@@ -59,6 +59,14 @@ class ModelSettings(Struct, frozen=True):
     embedder_idle_minutes: Annotated[float, Meta(description="The same for the embedding model", ge=0)] = 30
 
 
+class TaskSettings(Struct, frozen=True):
+    """The chat page's own requests beside a chat: titles, tags, follow-up questions, search queries."""
+
+    model: Annotated[
+        str, Meta(description="The local model that writes them; `same`: the chat's own; empty: made from the chat itself, without a model")
+    ] = ""
+
+
 class IngestSettings(Struct, frozen=True):
     """How documents become chunks, and what a sync may do."""
 
@@ -127,6 +135,7 @@ class Settings(Struct, frozen=True):
     ] = "configured"
     log: LogSettings = LogSettings()
     models: ModelSettings = ModelSettings()
+    tasks: TaskSettings = TaskSettings()
     ingest: IngestSettings = IngestSettings()
     backends: dict[str, BackendSettings] = {}
     sources: dict[str, SourceSettings] = {}

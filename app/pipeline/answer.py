@@ -20,7 +20,7 @@ from typing import Protocol
 import msgspec
 
 from app.core.errors import OndolError
-from app.core.records import AnswerRecord, Context, Generation, Passage, SearchQuery, SearchResult, Usage
+from app.core.records import AnswerRecord, Context, Generation, Passage, SearchQuery, SearchResult, Usage, Waiting
 from app.pipeline import cite, quote
 from app.pipeline.assistant import WRITES_FROM, Assistant
 from app.pipeline.fit import fit, trim
@@ -30,7 +30,8 @@ from app.pipeline.prompt import build
 from app.pipeline.question import question, search_text
 from app.pipeline.sentences import complete
 from app.pipeline.similarity import Vector
-from app.pipeline.steps import Citation, Done, Source, Status, Step, Text
+from app.pipeline.steps import Citation, Done, Source, Status, Step, Text, Thought
+from app.pipeline.waiting import Waits
 
 # Tokens of a written answer where nobody set a limit: a small model that has begun to repeat itself must come to an end.
 LONGEST_ANSWER = 1024
@@ -118,9 +119,16 @@ class Answerer:
         prompt = msgspec.structs.replace(request, messages=messages, max_tokens=longest)
         evidence = asyncio.create_task(self._evidence(passages, result.trust, asked))
         marks, held, doubtful, last = _Marks(passages, shown=assistant.include_sources), "", False, Done()
+        waits = Waits(asked)
         try:
             async with aclosing(assistant.backend.generate(assistant.model, prompt, context)) as pieces:
                 async for piece in pieces:
+                    for line in waits.news(piece):
+                        yield line
+                    if isinstance(piece, Waiting):
+                        continue
+                    if piece.reasoning:
+                        yield Thought(piece.reasoning)
                     sentences, held = complete(held + piece.text)
                     if piece.finish_reason:
                         sentences, held = [*sentences, held], ""

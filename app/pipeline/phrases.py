@@ -11,6 +11,10 @@ _ENGLISH = {
     "found": "Found {count} passages",
     "found_nothing": "Nothing in your data fits this question",
     "failed": "{source} did not answer: {reason}",
+    "loading": "Loading {model} ({size}) {percent} %",
+    "loaded": "{model} is loaded",
+    "queued": "Waiting: number {place} in the queue",
+    "begun": "Your turn",
 }
 _KOREAN = {
     "not_found": "가지고 계신 데이터에서 이 질문의 답을 찾지 못했습니다.",
@@ -19,6 +23,10 @@ _KOREAN = {
     "found": "관련 내용 {count}건을 찾았습니다",
     "found_nothing": "이 질문에 맞는 내용이 데이터에 없습니다",
     "failed": "{source}: 응답이 없습니다 ({reason})",
+    "loading": "{model} 불러오는 중 ({size}) {percent} %",
+    "loaded": "{model} 준비 완료",
+    "queued": "대기 중: {place}번째 순서",
+    "begun": "차례가 되었습니다",
 }
 
 

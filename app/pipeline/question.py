@@ -19,11 +19,15 @@ def is_task(messages: Sequence[Message], header: str = "") -> bool:
     return bool(header) or (len(messages) > 0 and messages[-1].text.lstrip().startswith(_TASK))
 
 
+def last_said(messages: Sequence[Message]) -> str:
+    """The last thing the user said; "" where there is nothing."""
+    return next((found for message in reversed(messages) if message.role == "user" and (found := message.text.strip())), "")
+
+
 def question(messages: Sequence[Message]) -> str:
     """The last thing the user said. BadRequest where there is nothing."""
-    for message in reversed(messages):
-        if message.role == "user" and (found := message.text.strip()):
-            return found
+    if found := last_said(messages):
+        return found
     raise BadRequest("The messages hold no question.", hint="Send at least one message with role 'user' and some text.", param="messages")
 
 

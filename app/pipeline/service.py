@@ -11,11 +11,12 @@ import msgspec
 
 from app.backends.contract import Backend, ModelInfo
 from app.core.errors import BadRequest, ModelNotFound
-from app.core.records import Context, Generation, Priority, Usage
+from app.core.records import Context, Generation, Priority, Usage, Waiting
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
-from app.pipeline.question import is_task
-from app.pipeline.steps import Done, Step, Text
+from app.pipeline.question import is_task, last_said
+from app.pipeline.steps import Done, Step, Text, Thought
+from app.pipeline.waiting import Waits
 
 DEFAULT = "default"
 Assistants = Callable[[], Awaitable[Mapping[str, Assistant]]]
@@ -72,13 +73,9 @@ class Service:
                 async for step in steps:
                     yield step
             return
-        backend, model = found
-        async with aclosing(backend.generate(model, request, context)) as pieces:
-            async for piece in pieces:
-                if piece.text:
-                    yield Text(piece.text)
-                if piece.finish_reason:
-                    yield Done(piece.finish_reason, piece.usage or Usage(), model=model)
+        async with aclosing(_raw(*found, request, context)) as steps:
+            async for step in steps:
+                yield step
 
     async def _model_of(self, assistant: Assistant) -> tuple[Backend, str]:
         models = [model.id for model in await assistant.backend.models() if model.kind == "chat"]
@@ -90,6 +87,23 @@ class Service:
         """Let all backends go."""
         for backend in self._backends.values():
             await backend.close()
+
+
+async def _raw(backend: Backend, model: str, request: Generation, context: Context) -> AsyncGenerator[Step, None]:
+    """What a bare model says."""
+    waits = Waits(last_said(request.messages))
+    async with aclosing(backend.generate(model, request, context)) as pieces:
+        async for piece in pieces:
+            for line in waits.news(piece):
+                yield line
+            if isinstance(piece, Waiting):
+                continue
+            if piece.reasoning:
+                yield Thought(piece.reasoning)
+            if piece.text:
+                yield Text(piece.text)
+            if piece.finish_reason:
+                yield Done(piece.finish_reason, piece.usage or Usage(), model=model)
 
 
 def _unknown(name: str, known: list[str]) -> ModelNotFound:

@@ -31,6 +31,13 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Thought:
+    """More of what the model thinks before it answers: shown folded, never cited."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Citation:
     """Characters `start`..`end` of the answer rest on passage `number`."""
 
@@ -54,4 +61,4 @@ class Done:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-Step = Status | Source | Text | Done
+Step = Status | Source | Text | Thought | Done
