@@ -105,7 +105,13 @@ def build(home: Home, settings: Settings) -> Server:
         wired = {store.name: Wired(StoreSource(searcher, store.name), deadline=COLD_START_SECONDS) for store in known}
         return assistants(settings, backends[local_name], backends, sources, wired, DEFAULT_THRESHOLD)
 
-    service = Service(backends, backends.get(DEFAULT, backends[local_name]), current, Answerer(LocalSentences(embed), ledger))
+    service = Service(
+        backends,
+        backends.get(DEFAULT, backends[local_name]),
+        current,
+        Answerer(LocalSentences(embed), ledger),
+        task_model=settings.tasks.model,
+    )
 
     async def health() -> dict[str, Any]:
         models = [model for model in (await service.listing()).models if model.kind == "chat"]

@@ -18,6 +18,8 @@ from app.api.parts import Parts
 from app.api.shapes import ChatRequest
 from app.api.streaming import Begun, unless_gone, whole
 from app.core.records import Context
+from app.core.terms import is_korean
+from app.pipeline.question import last_said
 from app.pipeline.steps import Done, Source, Status, Step, Text, Thought
 
 
@@ -40,6 +42,8 @@ async def chat_completions(request: Request[Any, Any, State], state: State, data
     parts: Parts = state.parts
     context = context_of(request)
     generation = shapes.chat_generation(data)
+    # Errors are read by whoever asked: they are told in the question's language.
+    korean = request.state["korean"] = is_korean(last_said(generation.messages))
     measured = Measured(parts.metrics, "chat.completions", data.model)
     task = request.headers.get("x-owui-task", "")
     steps = measured.watch(parts.service.run(data.model, generation, context, task=task))
@@ -47,9 +51,9 @@ async def chat_completions(request: Request[Any, Any, State], state: State, data
     if not data.stream:
         body = await unless_gone(request, _whole(steps, data.model))
         return Response(body, headers=headers)
-    begun = Begun(steps)
+    begun = Begun(steps, korean=korean)
     try:
-        await begun.begin()
+        await unless_gone(request, begun.begin())
     except BaseException:
         await begun.close()
         raise
@@ -58,8 +62,11 @@ async def chat_completions(request: Request[Any, Any, State], state: State, data
 
 
 async def _whole(steps: AsyncGenerator[Step, None], model: str) -> dict[str, Any]:
-    text, done = await whole(steps)
-    message = {"role": "assistant", "content": text, "refusal": None, "annotations": [shapes.annotation(one) for one in done.citations]}
+    text, thought, done = await whole(steps)
+    cited = [shapes.annotation(one) for one in done.citations]
+    message = {"role": "assistant", "content": text, "refusal": None, "annotations": cited}
+    if thought:
+        message["reasoning_content"] = thought
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": "chat.completion",

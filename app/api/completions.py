@@ -43,19 +43,19 @@ async def completions(request: Request[Any, Any, State], state: State, data: JSO
         results = await unless_gone(request, asyncio.gather(*(whole(steps(prompt)) for prompt in prompts)))
         choices = [
             {"index": index, "text": text, "logprobs": None, "finish_reason": done.finish_reason}
-            for index, (text, done) in enumerate(results)
+            for index, (text, _, done) in enumerate(results)
         ]
         total = Usage(
-            sum(done.usage.prompt_tokens for _, done in results),
-            sum(done.usage.completion_tokens for _, done in results),
-            sum(done.usage.cached_tokens for _, done in results),
+            sum(done.usage.prompt_tokens for _, _, done in results),
+            sum(done.usage.completion_tokens for _, _, done in results),
+            sum(done.usage.cached_tokens for _, _, done in results),
         )
         return Response({**head, "choices": choices, "usage": shapes.usage(total)}, headers=headers)
     if len(prompts) > 1:
         raise BadRequest("Only one prompt at a time can be streamed.", hint="Send them one by one, or without stream.", param="prompt")
     begun = Begun(steps(prompts[0]))
     try:
-        await begun.begin()
+        await unless_gone(request, begun.begin())
     except BaseException:
         await begun.close()
         raise

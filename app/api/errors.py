@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from app.core.errors import BadRequest, Busy, NotFound, OndolError, foreign, to_openai
+from app.core.errors_korean import in_korean
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,11 @@ def translate(error: BaseException) -> OndolError:
     return foreign(error)
 
 
+def body_of(error: OndolError, *, korean: bool) -> dict[str, object]:
+    """OpenAI's shape, in the reader's language."""
+    return to_openai(error, in_korean(error) if korean else "")
+
+
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """Litestar's exception handler for everything."""
     found = translate(error)
@@ -42,4 +48,6 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[dict[
     if found.status == 401:
         headers["www-authenticate"] = "Bearer"
     request.state["error_code"] = found.code
-    return Response(to_openai(found), status_code=found.status, headers=headers, media_type="application/json")
+    return Response(
+        body_of(found, korean=bool(request.state.get("korean"))), status_code=found.status, headers=headers, media_type="application/json"
+    )

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request
 
-from app.api.errors import translate
-from app.core.errors import Cancelled, to_openai
-from app.pipeline.steps import Done, Step, Text
+from app.api.errors import body_of, translate
+from app.core.errors import Cancelled
+from app.pipeline.steps import Done, Step, Text, Thought
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,10 +35,10 @@ def data(body: Any) -> bytes:
 
 
 class Begun:
-    """Steps whose first is awaited apart, so that an early error can still be an HTTP status."""
+    """Steps whose first is awaited apart, so that an early error can still be an HTTP status. `korean`: what errors are told in."""
 
-    def __init__(self, steps: AsyncGenerator[Step, None]) -> None:
-        self._steps = steps
+    def __init__(self, steps: AsyncGenerator[Step, None], *, korean: bool = False) -> None:
+        self._steps, self._korean = steps, korean
         self._next: asyncio.Task[Step] | None = None
 
     async def begin(self, patience: float = PATIENCE) -> None:
@@ -49,13 +49,19 @@ class Begun:
             raise error
 
     async def events(self, render: Callable[[Step], list[Any]], failed: Callable[[str], None]) -> AsyncIterator[bytes]:
-        """The rest as events: `render` turns a step into bodies. An error becomes one more event, in OpenAI's shape."""
+        """The rest as events: `render` turns a step into bodies. An error becomes one more event, in OpenAI's shape.
+
+        A comment keeps the connection alive where nothing was sent for a while, be it that steps came which this client isn't shown.
+        """
+        loop = asyncio.get_running_loop()
+        sent = loop.time()
         try:
             while True:
                 task = self._next or asyncio.ensure_future(anext(self._steps))
                 self._next = task
-                while not (await asyncio.wait([task], timeout=KEEP_ALIVE))[0]:
+                while not (await asyncio.wait([task], timeout=max(0.0, sent + KEEP_ALIVE - loop.time())))[0]:
                     yield COMMENT
+                    sent = loop.time()
                 self._next = None
                 try:
                     step = task.result()
@@ -63,11 +69,12 @@ class Begun:
                     break
                 for body in render(step):
                     yield data(body)
+                    sent = loop.time()
             yield DONE
         except Exception as error:  # noqa: BLE001 - whatever broke, the client is told in the stream
             found = translate(error)
             failed(found.code)
-            yield data(to_openai(found))
+            yield data(body_of(found, korean=self._korean))
             yield DONE
         finally:
             await self.close()
@@ -82,16 +89,18 @@ class Begun:
         await self._steps.aclose()
 
 
-async def whole(steps: AsyncGenerator[Step, None]) -> tuple[str, Done]:
-    """The text of all steps, and their end."""
-    text, done = "", Done()
+async def whole(steps: AsyncGenerator[Step, None]) -> tuple[str, str, Done]:
+    """The text of all steps, what the model thought before it, and their end."""
+    text, thought, done = "", "", Done()
     async with aclosing(steps) as running:
         async for step in running:
             if isinstance(step, Text):
                 text += step.text
+            elif isinstance(step, Thought):
+                thought += step.text
             elif isinstance(step, Done):
                 done = step
-    return text, done
+    return text, thought, done
 
 
 async def unless_gone(request: Request[Any, Any, Any], work: Awaitable[T]) -> T:

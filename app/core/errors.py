@@ -267,9 +267,9 @@ def foreign(error: BaseException) -> OndolError:
     return OndolError(f"{type(error).__name__}: {error}"[:LONGEST] if str(error) else type(error).__name__)
 
 
-def to_openai(error: OndolError) -> dict[str, object]:
-    """The body that OpenAI's clients and Open WebUI show to their users."""
-    return {"error": {"message": str(error), "type": error.type, "param": error.param, "code": error.code}}
+def to_openai(error: OndolError, message: str = "") -> dict[str, object]:
+    """The body that OpenAI's clients and Open WebUI show to their users; `message` in place of the error's own."""
+    return {"error": {"message": message or str(error), "type": error.type, "param": error.param, "code": error.code}}
 
 
 def from_openai(body: dict[str, object], status: int) -> OndolError:

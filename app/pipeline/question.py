@@ -9,14 +9,7 @@ from app.core.errors import BadRequest
 from app.core.records import Message
 from app.core.terms import terms
 
-# Open WebUI's background requests (title, tags, follow-up questions, search queries) begin so.
-_TASK = "### Task:"
 SHORT = 3
-
-
-def is_task(messages: Sequence[Message], header: str = "") -> bool:
-    """Whether this is the chat page's own background work, by its header or by how its prompt begins."""
-    return bool(header) or (len(messages) > 0 and messages[-1].text.lstrip().startswith(_TASK))
 
 
 def last_said(messages: Sequence[Message]) -> str:

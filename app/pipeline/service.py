@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -10,15 +11,19 @@ from dataclasses import dataclass
 import msgspec
 
 from app.backends.contract import Backend, ModelInfo
-from app.core.errors import BadRequest, ModelNotFound
+from app.core.errors import BadRequest, ModelNotFound, OndolError
 from app.core.records import Context, Generation, Priority, Usage, Waiting
+from app.pipeline import tasks
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
-from app.pipeline.question import is_task, last_said
+from app.pipeline.question import last_said
 from app.pipeline.steps import Done, Step, Text, Thought
+from app.pipeline.tasks import About, Task
 from app.pipeline.waiting import Waits
 
+log = logging.getLogger(__name__)
 DEFAULT = "default"
+SAME = "same"
 Assistants = Callable[[], Awaitable[Mapping[str, Assistant]]]
 
 
@@ -34,10 +39,14 @@ class Service:
     """Resolves names and runs requests. `assistants` is asked afresh, as stores come and go.
 
     `default` is the backend that the model name `default` stands for: it alone, so that nothing goes elsewhere by accident.
+    `task_model` writes the chat page's titles and tags: a model's name, `same` for the chat's own, "" for none.
     """
 
-    def __init__(self, backends: Mapping[str, Backend], default: Backend, assistants: Assistants, answerer: Answerer) -> None:
+    def __init__(
+        self, backends: Mapping[str, Backend], default: Backend, assistants: Assistants, answerer: Answerer, *, task_model: str = ""
+    ) -> None:
         self._backends, self._default, self._assistants, self._answerer = backends, default, assistants, answerer
+        self._task_model = task_model
 
     async def listing(self) -> Listing:
         """All names, at once: no load and no far host is waited for."""
@@ -61,21 +70,52 @@ class Service:
         raise _unknown(name, known)
 
     async def run(self, name: str, request: Generation, context: Context, *, task: str = "") -> AsyncGenerator[Step, None]:
-        """The steps of an answer. The chat page's own tasks (titles, tags) go to the assistant's model alone, behind chats."""
+        """The steps of an answer. `task` is the chat page's own word for what it wants beside a chat, where it says so."""
         found = await self.resolve(name)
-        if is_task(request.messages, task):
-            context = msgspec.structs.replace(context, priority=Priority.TASK)
-            found = await self._model_of(found) if isinstance(found, Assistant) else found
-        if isinstance(found, Assistant):
-            if request.prompt is not None:
-                raise BadRequest(f"'{name}' is an assistant: it answers chats.", hint="Use /v1/chat/completions, or name a raw model.")
-            async with aclosing(self._answerer.answer(found, request, context)) as steps:
+        wanted = tasks.task_of(request.messages, task)
+        if wanted is not None:
+            steps = self._run_task(wanted, found, request, msgspec.structs.replace(context, priority=Priority.TASK))
+        elif not isinstance(found, Assistant):
+            steps = _raw(*found, request, context)
+        elif request.prompt is not None:
+            raise BadRequest(f"'{name}' is an assistant: it answers chats.", hint="Use /v1/chat/completions, or name a raw model.")
+        elif tasks.holds_files(request.messages):
+            # The page's own passages of a file that its user attached: the model answers from them, untouched.
+            steps = _raw(*await self._model_of(found), request, context)
+        else:
+            steps = self._answerer.answer(found, request, context)
+        async with aclosing(steps) as running:
+            async for step in running:
+                yield step
+
+    async def _run_task(
+        self, wanted: Task, found: Assistant | tuple[Backend, str], request: Generation, context: Context
+    ) -> AsyncGenerator[Step, None]:
+        if wanted is Task.OTHER:
+            chosen = await self._model_of(found) if isinstance(found, Assistant) else found
+            async with aclosing(_raw(*chosen, request, context)) as steps:
                 async for step in steps:
                     yield step
             return
-        async with aclosing(_raw(*found, request, context)) as steps:
-            async for step in steps:
-                yield step
+        written = await self._written(wanted, found, request, context) if self._task_model else None
+        about = About(tuple(found.sources), found.suggestions) if isinstance(found, Assistant) else About()
+        yield Text(written or tasks.answer(wanted, request.messages, about))
+        yield Done()
+
+    async def _written(self, wanted: Task, found: Assistant | tuple[Backend, str], request: Generation, context: Context) -> str | None:
+        """What the model for tasks makes of it; None where it fails or writes what the page can't read."""
+        try:
+            chosen = found if self._task_model == SAME else await self.resolve(self._task_model)
+            backend, model = await self._model_of(chosen) if isinstance(chosen, Assistant) else chosen
+            short = msgspec.structs.replace(request, max_tokens=tasks.LONGEST[wanted])
+            text = ""
+            async with aclosing(_raw(backend, model, short, context)) as steps:
+                async for step in steps:
+                    text += step.text if isinstance(step, Text) else ""
+        except OndolError as error:
+            log.warning("a chat page's task (%s) is done without a model: %s", wanted, error)
+            return None
+        return tasks.usable(wanted, text)
 
     async def _model_of(self, assistant: Assistant) -> tuple[Backend, str]:
         models = [model.id for model in await assistant.backend.models() if model.kind == "chat"]

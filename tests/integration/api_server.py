@@ -17,7 +17,7 @@ from app.api.metrics import Metrics
 from app.api.parts import Access, Embedded, Parts, StoreInfo
 from app.backends.contract import ModelInfo
 from app.core.errors import ContextLengthExceeded, StoreNotFound, WorkerDied
-from app.core.records import AnswerRecord, Context, Generation, Message, Passage, Piece, SearchQuery, SearchResult, Usage
+from app.core.records import AnswerRecord, Context, Generation, Message, Passage, Piece, SearchQuery, SearchResult, Usage, Waiting
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired
@@ -44,11 +44,29 @@ class Scripted:
 
     def __init__(self) -> None:
         self.stopped = 0
+        self.silent = False
         self.seen: list[tuple[Generation, Context]] = []
-        self.texts = {"parrot": "", "writer": "Annual leave is 15 days [1]. The moon pays 900 coins. Bye!"}
+        self.texts = {
+            "parrot": "",
+            "writer": "Annual leave is 15 days [1]. The moon pays 900 coins. Bye!",
+            "titler": '{"title": "Leave"}',
+            "thinker": "Annual leave is 15 days.",
+            "cold": "Annual leave is 15 days.",
+        }
+        # What comes before the text, by model.
+        self.before: dict[str, tuple[Piece | Waiting, ...]] = {
+            "thinker": (Piece(reasoning="The passages "), Piece(reasoning="say it.")),
+            "cold": (
+                *(Waiting("loading", "Cold One", 2_100_000_000, progress) for progress in (0.0, 0.04, 0.5, 1.0)),
+                *(Waiting("queued", place=place) for place in (2, 2, 1)),
+            ),
+        }
 
     async def models(self) -> Sequence[ModelInfo]:
-        return [ModelInfo(name, parameters=4_000_000_000) for name in ("parrot", "writer", "endless", "dies", "full")]
+        return [
+            ModelInfo(name, parameters=4_000_000_000)
+            for name in ("parrot", "writer", "endless", "dies", "full", "titler", "thinker", "cold", "silent")
+        ]
 
     async def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
         return 1
@@ -56,17 +74,22 @@ class Scripted:
     async def close(self) -> None:
         pass
 
-    async def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece, None]:
+    async def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece | Waiting, None]:
         self.seen.append((request, context))
+        for news in self.before.get(model, ()):
+            yield news
         if model == "full":
             raise ContextLengthExceeded(prompt_tokens=9000, context=8192)
         text = self.texts.get(model) or (request.prompt if request.prompt is not None else str(request.messages[-1].content))
         try:
-            for word in text.split(" "):
+            for word in text.split(" ") if model != "silent" else ():
                 yield Piece(word + " ")
                 await asyncio.sleep(0)
             if model == "dies":
                 raise WorkerDied()
+            while model == "silent":
+                self.silent = True
+                await asyncio.sleep(0.01)
             while model == "endless":
                 yield Piece("on ")
                 await asyncio.sleep(0.01)
@@ -120,7 +143,7 @@ class Kept:
 class Running:
     """The server's address and its parts."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, task_model: str = "") -> None:
         self.backend, self.ledger = Scripted(), Kept()
         sources = {"hr": Wired(Fixed())}
         made = {
@@ -128,6 +151,8 @@ class Running:
                 "handbook", "Handbook", self.backend, "writer", sources, "quote", threshold=0.3, suggestions=("When is payday?",)
             ),
             "scribe": Assistant("scribe", "Scribe", self.backend, "writer", sources, "written", threshold=0.3),
+            "ponderer": Assistant("ponderer", "Ponderer", self.backend, "thinker", sources, "written", threshold=0.3),
+            "sleeper": Assistant("sleeper", "Sleeper", self.backend, "cold", sources, "written", threshold=0.3),
         }
 
         async def assistants() -> Mapping[str, Assistant]:
@@ -136,16 +161,16 @@ class Running:
         async def health() -> dict[str, Any]:
             return {"index": {"state": "ready", "pending": {"hr": 3}}}
 
-        service = Service({"scripted": self.backend}, self.backend, assistants, Answerer(None, self.ledger))
+        service = Service({"scripted": self.backend}, self.backend, assistants, Answerer(None, self.ledger), task_model=task_model)
         access = Access(KEY, frozenset({"my-host"}), frozenset({"http://page.example"}))
         self.parts = Parts(service, OneStore(), Lengths(), access, Metrics(), health, "token-1", "0.0", time.time())
         self.url = ""
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[Running]:
+def serving(*, task_model: str = "") -> Iterator[Running]:
     """The server in a thread of this process, until the block ends."""
-    running = Running()
+    running = Running(task_model=task_model)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)

@@ -13,7 +13,7 @@ from app.pipeline import cite, quote
 from app.pipeline.fit import fit, trim
 from app.pipeline.gather import merge
 from app.pipeline.prompt import build
-from app.pipeline.question import is_task, question, search_text
+from app.pipeline.question import question, search_text
 from app.pipeline.similarity import Vector
 
 
@@ -42,12 +42,6 @@ def test_a_short_follow_up_is_searched_together_with_the_question_before() -> No
 
 def test_content_parts_are_read_as_their_text() -> None:
     assert question([Message("user", [{"type": "text", "text": "hello"}, {"type": "image_url"}])]) == "hello"
-
-
-def test_the_chat_pages_own_work_is_known_by_header_or_by_its_prompt() -> None:
-    assert is_task([Message("user", "### Task:\nGenerate a title")])
-    assert is_task([Message("user", "anything")], header="title_generation")
-    assert not is_task([Message("user", "What is the task?")])
 
 
 def test_passages_fill_the_budget_best_first_and_there_is_always_one() -> None:
