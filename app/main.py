@@ -74,6 +74,9 @@ def version() -> str:
 def build(home: Home, settings: Settings) -> Server:
     """Wire everything over this home. BadSetting where the configuration can't be carried out."""
     egress.quiet_libraries(os.environ)
+    if settings.network == "offline":
+        # Before any part is made: a source's own code runs then. (Configured, the guard waits for the addresses of the backends made.)
+        egress.install(egress.policy_for("offline", sources=[plug.config for plug in settings.sources.values()]))
     instance, started = secrets.token_hex(8), time.time()
 
     library = Library(home.models, offline=settings.network == "offline")
@@ -103,7 +106,7 @@ def build(home: Home, settings: Settings) -> Server:
     async def current() -> Mapping[str, Assistant]:
         known = await stores.stores()
         wired = {store.name: Wired(StoreSource(searcher, store.name), deadline=COLD_START_SECONDS) for store in known}
-        return assistants(settings, backends[local_name], backends, sources, wired, DEFAULT_THRESHOLD)
+        return assistants(settings, backends[local_name], backends, sources, wired, DEFAULT_THRESHOLD, known)
 
     service = Service(
         backends,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
+from app.core import egress
 from app.core.errors import OndolError
 from app.core.paths import Home
 from tray.supervisor import Supervisor
@@ -12,6 +13,8 @@ from tray.supervisor import Supervisor
 
 def main() -> None:
     """The entry point of `ondol-tray`. Ends with status 0 on Quit or Ctrl-C, 70 where the server can't be started."""
+    # The icon needs this machine alone, whatever the server may reach.
+    egress.install(egress.Policy())
     supervisor = Supervisor(Home.find())
     try:
         supervisor.start()

@@ -28,6 +28,8 @@ def _library() -> Library:
     home = Home.find()
     settings = load_settings(home, environ=os.environ, flags={})
     egress.quiet_libraries(os.environ)
+    # A download is a child process's work (`models.pull.fetch`): this one reaches nothing.
+    egress.install(egress.policy_for(settings.network))
     return Library(home.models, offline=settings.network == "offline")
 
 

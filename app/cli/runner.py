@@ -42,7 +42,9 @@ def run(out: Output, *, host: str | None, port: int | None, until_stdin_closes: 
         records: list[server_record.ServerRecord] = []
 
         def ready() -> None:
-            record = server_record.announce(home, host=address, port=taken, version=server.version, token=server.instance)
+            record = server_record.announce(
+                home, host=address, port=taken, version=server.version, token=server.instance, network=settings.network
+            )
             records.append(record)
             log.info("Ondol %s listens on %s, data in %s", server.version, record.address, home.root)
             out.data({"event": "listening", "url": record.address, "instance": server.instance, "pid": os.getpid()})

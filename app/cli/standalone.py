@@ -24,7 +24,11 @@ def prepared(home: Home, process: str) -> Settings:
     settings = load_settings(home, environ=os.environ, flags={})
     logs.setup(home.logs, process, logs.LogOptions(settings.log.level, settings.log.megabytes, settings.log.files))
     egress.quiet_libraries(os.environ)
-    egress.install(egress.policy_for(settings.network, sources=[plug.config for plug in settings.sources.values()]))
+    places: list[object] = [plug.config for plug in settings.sources.values()]
+    if (server := running(home)) is not None:
+        # It embeds for us, and may listen on an address of this machine that is not loopback.
+        places.append(server.address)
+    egress.install(egress.policy_for(settings.network, sources=places))
     return settings
 
 

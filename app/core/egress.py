@@ -6,6 +6,7 @@ Native code is outside its sight (tests in a network namespace watch that), and 
     configured    loopback, configured hosts, and while `allow` is open what a user's own request needs (a download)
     offline       loopback and configured data sources; `allow` is refused
 
+Offline, the proxies of the environment are forgotten too: one on this machine would carry anything out of it.
 A refusal is `EgressRefused`, which is no OSError: libraries that retry or hide network errors let it through.
 A process has one guard, for its whole life: `install` can't be undone. Workers get the policy of their parent.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import socket
 import sys
 import threading
@@ -38,6 +40,8 @@ QUIET: Mapping[str, str] = MappingProxyType(
         "DO_NOT_TRACK": "1",
         "HF_DATASETS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+        "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_OFFLINE": "1",
         "OTEL_SDK_DISABLED": "true",
         "SCARF_NO_ANALYTICS": "true",
@@ -170,8 +174,11 @@ def install(policy: Policy) -> Guard:
         return found
 
     socket.getaddrinfo = getaddrinfo
-    for method in ("connect", "connect_ex", "sendto"):
-        setattr(socket.socket, method, _checking_names(guard, getattr(socket.socket, method)))
+    for method in ("connect", "connect_ex", "sendto", "sendmsg", "bind"):
+        if hasattr(socket.socket, method):  # Windows has no sendmsg
+            setattr(socket.socket, method, _checking_names(guard, getattr(socket.socket, method)))
+    if policy.network == "offline":
+        forget_proxies(os.environ)
     _watch_overlapped_connects(guard)
     sys.addaudithook(guard.hook)
     return guard
@@ -194,13 +201,25 @@ def quiet_libraries(environ: MutableMapping[str, str]) -> None:
     environ.update(QUIET)
 
 
+def forget_proxies(environ: MutableMapping[str, str]) -> None:
+    """Take the proxies out, for this process and its children: libraries would hand everything to them, this machine's own ways too."""
+    for name in [name for name in environ if name.lower().endswith("_proxy")]:
+        del environ[name]
+    # Said outright, else macOS and Windows are asked for the proxies of their own settings. Both spellings: some read one only.
+    environ["NO_PROXY"] = environ["no_proxy"] = "*"
+
+
 def _checking_names(guard: Guard, method: Callable[..., Any]) -> Callable[..., Any]:
     """A socket's method, with a name in its address (always the last argument) checked before Python resolves it unaudited."""
+    binds = method.__name__ == "bind"
 
     @functools.wraps(method)
     def checked(sock: socket.socket, *args: Any) -> Any:
         if args and isinstance(args[-1], tuple) and args[-1] and isinstance(args[-1][0], (str, bytes)):
-            guard.hook("socket.connect", (sock, args[-1]))
+            host = _text(args[-1][0])
+            # To listen on an address reaches nobody; a name would be asked for.
+            if not (binds and _is_address(host)):
+                guard.hook("socket.connect", (sock, args[-1]))
         return method(sock, *args)
 
     return checked

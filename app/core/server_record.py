@@ -20,7 +20,10 @@ from app.core.paths import Home
 
 
 class ServerRecord(msgspec.Struct, frozen=True):
-    """One running server. `born` tells its process from a later one with the same id; `token` is in its health answers."""
+    """One running server. `born` tells its process from a later one with the same id; `token` is in its health answers.
+
+    `network` is the policy that it was started with: the settings may have been changed since.
+    """
 
     pid: int
     born: float
@@ -28,6 +31,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
     port: int
     token: str
     version: str
+    network: str = ""
 
     @property
     def address(self) -> str:
@@ -37,10 +41,10 @@ class ServerRecord(msgspec.Struct, frozen=True):
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
-def announce(home: Home, *, host: str, port: int, version: str, token: str = "") -> ServerRecord:
+def announce(home: Home, *, host: str, port: int, version: str, token: str = "", network: str = "") -> ServerRecord:
     """Write the record of this process; `token` is the one in its health answers, a new one where none is given."""
     pid = os.getpid()
-    record = ServerRecord(pid, _born(pid) or 0.0, host, port, token or secrets.token_urlsafe(16), version)
+    record = ServerRecord(pid, _born(pid) or 0.0, host, port, token or secrets.token_urlsafe(16), version, network)
     atomic_file.write(home.server, msgspec.json.encode(record).decode())
     return record
 

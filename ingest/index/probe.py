@@ -40,8 +40,10 @@ def main() -> int:
     """Probe the directory named on the command line."""
     import numpy as np
 
+    from app.core import egress
     from ingest.index.chroma import ChromaIndex
 
+    egress.install(egress.Policy("offline"))
     directory = Path(sys.argv[1])
     sample = [(int(pk), base64.b64decode(vector)) for pk, vector in (line.split() for line in sys.stdin)]
     try:

@@ -94,6 +94,56 @@ def test_the_reason_of_a_refusal_survives_urllib_asyncio_and_aiohttp() -> None:
     """)
 
 
+def test_a_name_is_refused_unasked_whatever_socket_method_would_look_it_up() -> None:
+    run("""
+        datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        assert "hub.example" in refused(lambda: datagram.bind(("hub.example", 0)))
+        if hasattr(datagram, "sendmsg"):
+            assert "hub.example" in refused(lambda: datagram.sendmsg([b"x"], [], 0, ("hub.example", 53)))
+            assert "192.0.2.1" in refused(lambda: datagram.sendmsg([b"x"], [], 0, ("192.0.2.1", 53)))
+        datagram.bind(("127.0.0.1", 0))
+    """)
+
+
+def test_offline_a_proxy_on_this_machine_is_asked_for_nothing() -> None:
+    asked = """
+import http.server, os, sys, threading
+asked = []
+class Proxy(http.server.BaseHTTPRequestHandler):
+    def handle_one_request(self):
+        asked.append(self.rfile.readline())
+        self.close_connection = True
+proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+threading.Thread(target=proxy.serve_forever, daemon=True).start()
+for name in ("http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+    os.environ[name] = f"http://127.0.0.1:{proxy.server_port}"
+"""
+    fetch = """
+        fetch = lambda url: urllib.request.urlopen(url, timeout=5).read()
+        """
+    run(
+        fetch
+        + """
+        assert "hub.example" in refused(lambda: fetch("http://hub.example/x"))
+        assert "hub.example" in refused(lambda: fetch("https://hub.example/x"))
+        assert asked == [], asked
+        """,
+        policy="'offline'",
+        first=asked,
+    )
+    run(
+        fetch
+        + """
+        try:
+            fetch("http://hub.example/x")
+        except OSError:
+            pass
+        assert asked, "the proxy of this test is one that is asked"
+        """,
+        first=asked,
+    )
+
+
 def network_namespace() -> tuple[str, ...]:
     """The start of a command that runs in a network of its own, with one far address that really answers."""
     if sys.platform != "linux" or shutil.which("unshare") is None or shutil.which("ip") is None:
