@@ -7,14 +7,17 @@ assistant of the same name takes its place.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain, zip_longest
 
-from app.api.parts import StoreInfo
 from app.backends.contract import Backend
+from app.core.records import StoreInfo
 from app.core.settings import AssistantSettings, Settings
+from app.core.terms import is_korean
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired
 
 EVERYTHING = "ondol"
+MOST_SUGGESTIONS = 4
 
 
 def assistants(
@@ -24,8 +27,10 @@ def assistants(
     sources: Mapping[str, Wired],
     stores: Mapping[str, Wired],
     threshold: float,
+    known: Sequence[StoreInfo] = (),
 ) -> dict[str, Assistant]:
-    """By id; the one over everything first. Pure: sources and stores are ready made."""
+    """By id; the one over everything first. Pure: sources and stores are ready made, `known` says what is in the stores."""
+    titles = {store.name: store.titles for store in known}
 
     def own(id: str, name: str, found_in: Mapping[str, Wired], description: str) -> Assistant:
         return Assistant(
@@ -34,6 +39,7 @@ def assistants(
             backend=local,
             sources=found_in,
             description=description,
+            suggestions=suggested([titles.get(store, ()) for store in found_in]),
             threshold=threshold,
             top_k=settings.processing.search_top_k,
             budget=settings.processing.max_context_length,
@@ -80,6 +86,12 @@ def _configured(
         structured=settings.response_format.structured,
         max_tokens=settings.response_format.max_length,
     )
+
+
+def suggested(titles: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Questions to begin with, from the titles of documents: of each store by turns, in each title's language."""
+    mixed = [title for title in chain.from_iterable(zip_longest(*titles)) if title][:MOST_SUGGESTIONS]
+    return tuple(f"“{title}”에는 어떤 내용이 있나요?" if is_korean(title) else f"What does “{title}” say?" for title in mixed)
 
 
 def unknown_sources(settings: Settings, stores: Sequence[StoreInfo]) -> list[str]:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from app.api.parts import Embedded, StoreInfo
+from app.api.parts import Embedded
 from app.core.errors import ModelNotFound, OndolError
-from app.core.records import Context, SearchQuery, SearchResult
+from app.core.records import Context, SearchQuery, SearchResult, StoreInfo
 from app.core.tokens import estimate_tokens
 from app.core.workers.parent import State
 from app.pipeline.service import DEFAULT
@@ -43,9 +43,7 @@ class LocalStores:
         if time.monotonic() > until:
             began = time.monotonic()
             try:
-                known = tuple(
-                    StoreInfo(one.name, one.documents, one.chunks, one.created_at, one.bytes) for one in await self._searcher.stores()
-                )
+                known = tuple(await self._searcher.stores())
                 self._fault = ""
             except (OndolError, sqlite3.Error) as error:
                 if str(error) != self._fault:

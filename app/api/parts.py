@@ -7,19 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.api.metrics import Metrics
-from app.core.records import Context, SearchQuery, SearchResult
+from app.core.records import Context, SearchQuery, SearchResult, StoreInfo
 from app.pipeline.service import Service
-
-
-@dataclass(frozen=True)
-class StoreInfo:
-    """A store as `/v1/vector_stores` shows it."""
-
-    name: str
-    documents: int
-    chunks: int
-    created_at: float
-    bytes: int
 
 
 class Stores(Protocol):

@@ -12,6 +12,7 @@ from app.core.errors import BadRequest
 from app.core.records import Generation, Message, Passage, Sampling, Usage
 from app.pipeline.assistant import Assistant
 from app.pipeline.steps import Citation, Done, Source, Status
+from app.pipeline.waiting import size
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 
@@ -183,16 +184,29 @@ def source_event(step: Source) -> dict[str, Any]:
 def model_entry(model: ModelInfo, created: int) -> dict[str, Any]:
     """A raw model in `/v1/models`, with what Open WebUI merges into its own."""
     hidden = model.kind != "chat"
+    where = "local" if model.local else "cloud"
+    capabilities = {"vision": False, "citations": False, "usage": True, "builtin_tools": False}
     return {
         "id": model.id,
         "object": "model",
         "created": created,
         "owned_by": "ondol",
-        "name": model.id,
+        "name": model.name or model.id,
+        "tags": [{"name": where}, *([{"name": "embedding"}] if hidden else [])],
         "status": {"value": model.state},
         "context_length": model.context,
-        "info": {"meta": {"hidden": hidden, "capabilities": {"vision": False, "citations": False, "usage": True, "builtin_tools": False}}},
+        "info": {"meta": {"description": _described(model), "hidden": hidden, "capabilities": capabilities}},
     }
+
+
+def _described(model: ModelInfo) -> str:
+    """What a person picks a model by: its size and how much it reads at once."""
+    parts = (
+        f"{model.parameters / 1e9:.1f}B parameters" if model.parameters else "",
+        size(model.size_bytes) if model.size_bytes else "",
+        f"reads {model.context:,} tokens" if model.context else "",
+    )
+    return ", ".join(part for part in parts if part)
 
 
 def assistant_entry(assistant: Assistant, created: int) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from litestar.params import FromPath, JSONBody
 
 from app.api import shapes
 from app.api.chat import context_of
-from app.api.parts import Parts, StoreInfo
+from app.api.parts import Parts
 from app.api.shapes import StoreSearchRequest
 from app.core.errors import BadRequest, StoreNotFound
-from app.core.records import SearchQuery
+from app.core.records import SearchQuery, StoreInfo
 
 
 def _entry(store: StoreInfo) -> dict[str, Any]:

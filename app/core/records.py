@@ -164,6 +164,17 @@ class SearchResult(msgspec.Struct, frozen=True):
     failed: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class StoreInfo(msgspec.Struct, frozen=True):
+    """A store as lists show it. `bytes` of texts and vectors; `titles` of a few of its documents, of each source some."""
+
+    name: str
+    documents: int
+    chunks: int
+    created_at: float
+    bytes: int
+    titles: tuple[str, ...] = ()
+
+
 class AnswerRecord(msgspec.Struct, frozen=True):
     """One answer as the ledger keeps it. `passages` are (store, chunk id, score) of what was shown or sent to the model."""
 

@@ -16,12 +16,12 @@ import msgspec
 
 from app.core.errors import BadRequest, CallerError, NotReady, StoreNotFound, foreign
 from app.core.fusion import fuse
-from app.core.records import Context, SearchQuery, SearchResult
+from app.core.records import Context, SearchQuery, SearchResult, StoreInfo
 from ingest.index.book_view import Generation
 from ingest.index.contract import VectorSearch
 from ingest.search.judge import Judge
 from ingest.search.questions import QuestionEmbedder
-from ingest.search.reader import Reader, Readers, StoreInfo
+from ingest.search.reader import Reader, Readers
 from ingest.search.relevance import Term, legibility
 from ingest.search.visible import Restriction, restriction
 

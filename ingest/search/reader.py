@@ -8,28 +8,21 @@ import queue
 import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import msgspec
 
-from app.core.records import Passage
+from app.core.records import Passage, StoreInfo
 from ingest.index import book_view
 from ingest.index.book_view import Generation
 from ingest.search.full_text import FullText
 from ingest.search.words import Words
 
+_TITLES = 4  # of each source, spread over the first
+_LOOKED_AT = 64
 _SAMPLE = 256
 """Vectors whose mean stands for "any passage" of a store."""
-
-
-class StoreInfo(msgspec.Struct, frozen=True):
-    """A store as lists show it. `bytes` of texts and vectors."""
-
-    name: str
-    documents: int
-    chunks: int
-    created_at: float
-    bytes: int
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -71,6 +64,7 @@ class Reader:
 
     def stores(self) -> list[StoreInfo]:
         """Every store, by name."""
+        titles = self._titles()
         rows = self._book.execute(
             """
             SELECT s.name, (SELECT count(*) FROM documents d WHERE d.store_id = s.id), count(c.pk), s.created_at,
@@ -79,7 +73,21 @@ class Reader:
             GROUP BY s.id ORDER BY s.name
             """
         )
-        return [StoreInfo(*row) for row in rows]
+        return [
+            StoreInfo(name, documents, chunks, created_at, size, titles.get(name, ())) for name, documents, chunks, created_at, size in rows
+        ]
+
+    def _titles(self) -> dict[str, tuple[str, ...]]:
+        """A few titles of each store, its sources by turns."""
+        found: dict[str, list[list[str]]] = {}
+        sources = list(self._book.execute("SELECT s.name, o.id FROM stores s JOIN sources o ON o.store_id = s.id ORDER BY o.id"))
+        for store, source in sources:
+            rows = self._book.execute(
+                "SELECT title FROM documents WHERE source_id = ? AND title <> '' ORDER BY pk LIMIT ?", (source, _LOOKED_AT)
+            )
+            seen = list(dict.fromkeys(title for (title,) in rows))
+            found.setdefault(store, []).append(seen[:: max(1, -(-len(seen) // _TITLES))])
+        return {store: tuple(dict.fromkeys(filter(None, chain.from_iterable(zip_longest(*lists))))) for store, lists in found.items()}
 
     def found(self, store: str, of: Generation | None, pks: Sequence[int]) -> dict[int, Found]:
         """The passages of chunks, by pk; those deleted meanwhile are left out."""

@@ -14,10 +14,22 @@ import uvicorn
 
 from app.api.asgi import application
 from app.api.metrics import Metrics
-from app.api.parts import Access, Embedded, Parts, StoreInfo
+from app.api.parts import Access, Embedded, Parts
 from app.backends.contract import ModelInfo
 from app.core.errors import ContextLengthExceeded, StoreNotFound, WorkerDied
-from app.core.records import AnswerRecord, Context, Generation, Message, Passage, Piece, SearchQuery, SearchResult, Usage, Waiting
+from app.core.records import (
+    AnswerRecord,
+    Context,
+    Generation,
+    Message,
+    Passage,
+    Piece,
+    SearchQuery,
+    SearchResult,
+    StoreInfo,
+    Usage,
+    Waiting,
+)
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired

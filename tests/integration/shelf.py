@@ -29,10 +29,12 @@ class Shelf:
         self._writer = writer
         self.source = writer.source("files", "shelf", {}).id
 
-    def put(self, texts: Mapping[str, str], *, access: Sequence[str] = (), attributes: Mapping[str, object] | None = None) -> None:
+    def put(
+        self, texts: Mapping[str, str], *, access: Sequence[str] = (), attributes: Mapping[str, object] | None = None, title: str = ""
+    ) -> None:
         ready = [
             Ready(
-                Document(id, "", (Block(text),), attributes=dict(attributes or {})),
+                Document(id, title, (Block(text),), attributes=dict(attributes or {})),
                 f"h{text}",
                 ((Chunk(text, "", None, None), f"t{text}"),),
             )

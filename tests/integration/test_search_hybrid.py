@@ -181,6 +181,15 @@ async def test_before_any_ingest_there_are_no_stores(home: Home) -> None:
         await searching.search("things", SearchQuery("x"), OWNER)
 
 
+async def test_a_store_names_a_few_titles_from_all_over_it(home: Home) -> None:
+    with shelf(home) as books:
+        for n in range(16):
+            books.put({f"page{n}": f"text {n}"}, title=f"Title {n // 2}")
+        books.put({"untitled": "no title"})
+    (store,) = await searcher(home).stores()
+    assert store.titles == ("Title 0", "Title 2", "Title 4", "Title 6")
+
+
 async def test_stores_are_listed_with_their_counts(home: Home) -> None:
     with shelf(home, "a") as books:
         books.put(some_texts(7))
