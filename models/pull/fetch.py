@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from app.core.workers.frames import Call, Reply, Start
 from models.pull import file
 from models.pull.spec import Progress, Spec, Told
 from models.pull.stage import Delivered
+from models.pull.stop import Stop
 
 # huggingface_hub reads these once, at import. Xet's own transfer can't resume a half file and is out of sight of the egress guard.
 _ENVIRONMENT = {
@@ -33,12 +35,17 @@ _ENVIRONMENT = {
 }
 
 
-def deliver(spec: Spec, area: Path, told: Told) -> Delivered:
+def deliver(spec: Spec, area: Path, told: Told, stop: Stop) -> Delivered:
     """The model's files, below `area` or at the user's own path. An interrupted call is taken up again by the next."""
     if spec.scheme == "file":
         return file.deliver(spec)
-    with contextlib.closing(_Child(spec, area)) as child:
-        return child.result(told)
+    with contextlib.closing(_Child(spec, area)) as child, stop.ending(child.end):
+        try:
+            return child.result(told)
+        except NotReady:
+            # A child that was ended looks like one that died.
+            stop.check()
+            raise
 
 
 class _Child:
@@ -82,6 +89,14 @@ class _Child:
         return NotReady(
             f"The download was ended (status {status}). {''.join(tail)}".strip(), hint="Pull again: it goes on where it stopped."
         )
+
+    def end(self) -> None:
+        """From another thread: end the child and what it has started (pip), whatever they wait for."""
+        if sys.platform == "win32":
+            self._process.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the child: it ends by itself when its input closes; one that can't is killed."""
