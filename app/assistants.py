@@ -51,9 +51,14 @@ def assistants(
 
     made: dict[str, Assistant] = {}
     if stores:
-        made[EVERYTHING] = own(EVERYTHING, "Ondol: all my data", stores, "Everything on this machine")
+        korean = mostly_korean([title for store in stores for title in titles.get(store, ())])
+        name, description = (
+            ("Ondol: 내 모든 데이터", "이 컴퓨터의 모든 데이터") if korean else ("Ondol: all my data", "Everything on this machine")
+        )
+        made[EVERYTHING] = own(EVERYTHING, name, stores, description)
     for name, wired in stores.items():
-        made[name] = own(name, name, {name: wired}, f"Answers from the store '{name}'")
+        korean = mostly_korean(titles.get(name, ()))
+        made[name] = own(name, name, {name: wired}, f"'{name}' 저장소에서 답합니다" if korean else f"Answers from the store '{name}'")
     for name, wanted in settings.assistants.items():
         made[name] = _configured(name, wanted, settings, local, backends, {**stores, **sources}, threshold)
     return made
@@ -86,6 +91,11 @@ def _configured(
         structured=settings.response_format.structured,
         max_tokens=settings.response_format.max_length,
     )
+
+
+def mostly_korean(titles: Sequence[str]) -> bool:
+    """Whether the owner of these documents reads Korean."""
+    return sum(map(is_korean, titles)) * 2 > len(titles)
 
 
 def suggested(titles: Sequence[Sequence[str]]) -> tuple[str, ...]:

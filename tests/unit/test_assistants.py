@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from app.assistants import suggested
+from app.assistants import mostly_korean, suggested
 
 
 def test_each_title_asks_in_its_own_language() -> None:
@@ -14,3 +14,9 @@ def test_stores_take_turns_and_four_questions_are_enough() -> None:
 
 def test_no_documents_no_questions() -> None:
     assert suggested([[], []]) == ()
+
+
+def test_a_store_speaks_the_language_of_most_of_its_titles() -> None:
+    assert mostly_korean(["연차 휴가", "출장 규정", "Payday"])
+    assert not mostly_korean(["연차 휴가", "Payday"])
+    assert not mostly_korean([])
