@@ -85,6 +85,14 @@ class _Entry(msgspec.Struct, frozen=True):
         return bool(self.config.get("enable", True))
 
 
+def from_docker(address: str) -> str:
+    """An address of this machine as a container names it, where it has a network of its own."""
+    parts = urlsplit(address)
+    if not _on_this_machine(address):
+        return address
+    return parts._replace(netloc=f"{FROM_DOCKER}:{parts.port}" if parts.port else FROM_DOCKER).geturl()
+
+
 def plan(rows: Mapping[str, Any], wanted: Connection) -> Change:
     """What must change in `rows`: names of settings -> values, missing where never set. BadRequest where they are no connections."""
     entries = _entries(rows)

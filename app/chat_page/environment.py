@@ -84,13 +84,13 @@ def own_page(*, port: int, secret: str, login: bool, slim: bool, data: str) -> d
     }
 
 
-def for_child(base: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of a process: `ours` over the caller's, and no proxy on the way to this machine."""
-    kept = {name: value for name, value in base.items() if name not in NOT_OURS}
+def for_child(base: Mapping[str, str], ours: Mapping[str, str], *, offline: bool = False) -> dict[str, str]:
+    """The whole environment of a process: `ours` over the caller's, with no proxy on the way to this machine; offline, with none at all."""
+    kept = {name: value for name, value in base.items() if name not in NOT_OURS and not (offline and name.lower().endswith("_proxy"))}
     present = [kept.get(name, "") for name in ("NO_PROXY", "no_proxy")]
     direct = dict.fromkeys(one.strip() for text in (*present, ",".join(LOOPBACK)) for one in text.split(",") if one.strip())
-    spared = {"NO_PROXY": ",".join(direct), "no_proxy": ",".join(direct)}
-    return {**kept, **spared, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **ours}
+    spared = "*" if offline else ",".join(direct)
+    return {**kept, "NO_PROXY": spared, "no_proxy": spared, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **ours}
 
 
 def exports(variables: Mapping[str, str], *, windows: bool) -> list[str]:

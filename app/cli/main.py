@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from app.cli import ask, configuration, doctor, ingest, key, models, search, serve, tray
+from app.cli import ask, configuration, connect, doctor, ingest, key, models, open_webui, search, serve, tray
 
 EPILOG = (
     "Exit statuses: 0 done, 1 some items failed, 2 wrong usage, 66 not found, 69 a configured service failed, 74 disk full, "
@@ -24,6 +24,8 @@ ask.add(command)
 search.add(command)
 command.add_typer(ingest.command, name="ingest")
 command.add_typer(models.command, name="models")
+open_webui.add(command)
+command.add_typer(connect.command, name="connect")
 tray.add(command)
 doctor.add(command)
 command.add_typer(configuration.command, name="config")
