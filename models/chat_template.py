@@ -19,7 +19,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import jinja2
 import msgspec
@@ -27,6 +27,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.core.errors import BadRequest
 from app.core.records import Generation, Message
+from models import reasoning
 
 PLAIN = "{% for m in messages %}{{ m.role | capitalize }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 PLAIN_STOP = ("\nUser:", "\nSystem:")
@@ -70,6 +71,13 @@ class ChatTemplate:
             raise BadRequest(f"The model's chat template does not take these messages: {error}", param="messages") from None
 
 
+class Prompt(NamedTuple):
+    """A prompt's tokens. `opened` is the tag of reasoning that its end leaves open ("<think>"), empty for none."""
+
+    tokens: list[int]
+    opened: str = ""
+
+
 class Prompter:
     """Requests become tokens of one model."""
 
@@ -78,21 +86,27 @@ class Prompter:
         words = sorted(vocabulary.control_words, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, words))) if words else None
 
-    def tokens(self, request: Generation) -> list[int]:
-        """The prompt's tokens: messages through the template, or the raw prompt with its control words as they stand."""
+    def prompt(self, request: Generation) -> Prompt:
+        """What the model is given: messages through the template, or the raw prompt with its control words as they stand."""
+        opened = ""
         if request.prompt is not None:
             tokens = self._vocabulary.tokenize(request.prompt, special=True)
         else:
             if not request.messages:
                 raise BadRequest("There are no messages.", hint="Send at least one message, or a prompt.", param="messages")
             text = self.template.render(request.messages, request.template_values, self._mark)
+            opened = reasoning.opened(text)
             tokens = [token for part, special in _parts(text) for token in self._vocabulary.tokenize(part, special=special)]
         bos = self._vocabulary.bos
         if bos is not None and tokens[:1] != [bos]:
             tokens.insert(0, bos)
         if not tokens:
             raise BadRequest("The prompt is empty.", hint="Send some text.", param="prompt")
-        return tokens
+        return Prompt(tokens, opened)
+
+    def tokens(self, request: Generation) -> list[int]:
+        """The prompt's tokens alone."""
+        return self.prompt(request).tokens
 
     def _mark(self, text: str) -> str:
         text = text.replace(_OPEN, "").replace(_CLOSE, "")

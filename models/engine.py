@@ -5,81 +5,39 @@
                  +----------+  sent out when the KV cache is full: its text so far stays, its tokens are computed again
 
 `Engine` is for one thread: its owner calls `step` while it is not idle and hands on what comes back. It never waits.
-`cancel` frees a request's cells at once, whatever its state; a step takes about `STEP_SECONDS` beside rows that
-generate and `PROMPT_SECONDS` at most, which is how long a cancel may wait for its turn.
+A step takes about `STEP_SECONDS` beside rows that generate and `PROMPT_SECONDS` at most. `cancel` frees a request's cells at
+once, whatever its state. `abandon`, which any other thread may call before, ends the step that computes the request now:
+what the others had in it is computed again. So a cancel waits for milliseconds; on a GPU, which can't be stopped, for a step.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from app.core.errors import BadRequest, Busy, ContextLengthExceeded, OndolError
-from app.core.records import Generation, Piece, Priority, Usage
+from app.core.records import Generation, Piece, Priority, Usage, Waiting
 from models import sampling, scheduler
-from models.sampling import Link
+from models.decoding import DONE, INTERRUPTED, NO_ROOM, Chain, Decoder, Model
+from models.interrupt import Abandoned
+from models.reasoning import Thoughts
 from models.scheduler import Limits, Row
 from models.text_stream import TextStream
 
 STEP_SECONDS = 0.1
 PROMPT_SECONDS = 1.0
+MOST_INTERRUPTED = 3  # steps in a row; then one goes through, so that clients who come and go can't keep the others from getting on
 _RANKS = {Priority.CHAT: 0, Priority.TASK: 1, Priority.BULK: 2}
 
 
-class Chain(Protocol):
-    """A row's sampler."""
-
-    def close(self) -> None:
-        """Free it."""
-        ...
-
-
-class Model(Protocol):
-    """What the engine asks of a loaded model (`models.llama.Model`)."""
-
-    end_tokens: frozenset[int]
-
-    def piece(self, token: int) -> bytes:
-        """The bytes that a token adds to the text."""
-        ...
-
-    def chain(self, links: Sequence[Link], *, never: Sequence[int] = ()) -> Chain:
-        """A new sampler."""
-        ...
-
-
-class Decoder(Protocol):
-    """What the engine asks of a context (`models.llama.Decoder`)."""
-
-    sequences: int
-    batch: int
-
-    @property
-    def cells(self) -> int:
-        """Tokens that the cache holds."""
-        ...
-
-    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[int, list[int]]:
-        """Compute (sequence, position, tokens) parts; (0 done, 1 no room, else an error; an index per part)."""
-        ...
-
-    def sample(self, chain: Any, index: int) -> int:
-        """The next token after that part."""
-        ...
-
-    def forget(self, sequence: int) -> None:
-        """Free a sequence's cells."""
-        ...
-
-
 class Output(NamedTuple):
-    """News of a request: a piece of its text (the last one has a finish reason), or the error that ended it."""
+    """News of a request: its place in the queue, a piece of its text (the last one has a finish reason), or the error that ended it."""
 
     id: int
-    news: Piece | OndolError
+    news: Piece | Waiting | OndolError
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -96,12 +54,17 @@ class Stats(msgspec.Struct, frozen=True):
 
 
 class Request:
-    """A request under way. `tokens` holds the prompt and all that was chosen; `done` of them are in the KV cache."""
+    """A request under way. `tokens` holds the prompt and all that was chosen; `done` of them are in the KV cache.
 
-    def __init__(self, id: int, tokens: list[int], *, rank: int, order: int, limit: int, chain: Chain, text: TextStream) -> None:
+    `place` is what it was told last of its place in the queue; 0: nothing.
+    """
+
+    def __init__(
+        self, id: int, tokens: list[int], *, rank: int, order: int, limit: int, chain: Chain, text: TextStream, thoughts: Thoughts | None
+    ) -> None:
         self.id, self.tokens, self.rank, self.order, self.limit = id, tokens, rank, order, limit
-        self.prompt_tokens, self.chain, self.text = len(tokens), chain, text
-        self.sequence, self.done = -1, 0
+        self.prompt_tokens, self.chain, self.text, self.thoughts = len(tokens), chain, text, thoughts
+        self.sequence, self.done, self.place = -1, 0, 0
 
     @property
     def row(self) -> Row:
@@ -113,9 +76,21 @@ class Request:
         """How many tokens were generated."""
         return len(self.tokens) - self.prompt_tokens
 
+    def said(self, text: str, *, last: bool = False) -> tuple[str, str]:
+        """(reasoning, answer) of the text that came."""
+        if last:
+            text += self.text.finish()
+        if self.thoughts is None:
+            return "", text
+        reasoning, answer = self.thoughts.feed(text)
+        if last:
+            more, end = self.thoughts.finish()
+            reasoning, answer = reasoning + more, answer + end
+        return reasoning, answer
+
 
 class Engine:
-    """Continuous batching over one model. Not thread-safe."""
+    """Continuous batching over one model. Not thread-safe, but for `abandon`."""
 
     def __init__(
         self,
@@ -131,6 +106,8 @@ class Engine:
         self._free = set(range(decoder.sequences))
         self._running: dict[int, Request] = {}
         self._waiting: dict[int, Request] = {}
+        self._abandoned = Abandoned(decoder.interrupt)
+        self._interrupted = 0
         self._prompt_speed = 0.0  # seconds per token
         self._order = self._prompt_tokens = self._completion_tokens = self._evictions = self._steps = 0
 
@@ -139,10 +116,22 @@ class Engine:
         """Nothing to do."""
         return not self._running and not self._waiting
 
+    @property
+    def crowd(self) -> tuple[int, int]:
+        """How many requests run, and how many wait."""
+        return len(self._running), len(self._waiting)
+
     def submit(
-        self, id: int, tokens: list[int], request: Generation, priority: Priority = Priority.CHAT, *, stop: Sequence[str] = ()
+        self,
+        id: int,
+        tokens: list[int],
+        request: Generation,
+        priority: Priority = Priority.CHAT,
+        *,
+        stop: Sequence[str] = (),
+        thoughts: Thoughts | None = None,
     ) -> None:
-        """Queue a request; `stop` are the template's own stop strings.
+        """Queue a request; `stop` are the template's own stop strings, `thoughts` tells reasoning from the answer.
 
         `Busy` when the queue is full, `ContextLengthExceeded` with both counts, `BadRequest` for values out of range.
         """
@@ -165,7 +154,12 @@ class Engine:
             limit=limit,
             chain=self._model.chain(links, never=never),
             text=TextStream((*request.stop, *stop)),
+            thoughts=thoughts,
         )
+
+    def abandon(self, id: int) -> None:
+        """From any thread, before `cancel` is called for this id: the step that computes it now ends early."""
+        self._abandoned.add(id)
 
     def cancel(self, id: int) -> None:
         """Forget a request and free what it holds; nothing happens when it has ended."""
@@ -173,19 +167,20 @@ class Engine:
         if request is not None:
             self._release(request)
             request.chain.close()
+        self._abandoned.discard(id)
 
     def step(self) -> list[Output]:
-        """Decide, compute one batch, choose a token for every row whose prompt is done, and hand out text."""
+        """Decide, compute one batch, choose a token for every row whose prompt is done, and hand out places and text."""
         plan = scheduler.schedule(_rows(self._running), _rows(self._waiting), self._limits())
         for id in plan.evict:
             self._move_out(id)
         for id in plan.admit:
             self._move_in(id)
+        outputs = self._places()
         work = sorted(((self._running[id], count) for id, count in plan.work), key=lambda one: one[0].sequence)
         status, ends = self._decode(work)
         if status:
-            return self._failed(status, [request for request, _ in work])
-        outputs = []
+            return outputs + self._failed(status, [request for request, _ in work])
         for (request, count), end in zip(work, ends, strict=True):
             request.done += count
             if request.done == len(request.tokens):
@@ -203,16 +198,34 @@ class Engine:
         chunk = scheduler.chunk(self._prompt_speed, STEP_SECONDS, batch)
         return Limits(slots=self._decoder.sequences, cells=self._cells, batch=max(batch, self._decoder.sequences), chunk=chunk)
 
+    def _places(self) -> list[Output]:
+        """Who waits and has nothing to read yet is told its place, when it has changed."""
+        outputs = []
+        for place, request in enumerate(sorted(self._waiting.values(), key=lambda one: (one.rank, one.order)), start=1):
+            if request.place != place and not request.chosen:
+                request.place = place
+                outputs.append(Output(request.id, Waiting("queued", place=place)))
+        return outputs
+
     def _decode(self, work: Sequence[tuple[Request, int]]) -> tuple[int, list[int]]:
         parts = [(request.sequence, request.done, request.tokens[request.done : request.done + count]) for request, count in work]
+        # Where the others would have to begin anew, they are not disturbed.
+        may_end = len(work) == 1 or (self._decoder.truncates and self._interrupted < MOST_INTERRUPTED)
+        if not self._abandoned.begin({request.id for request, _ in work}, may_end=may_end):
+            return INTERRUPTED, []
         began = self._clock()
-        status, ends = self._decoder.decode(parts)
-        prompts = sum(count for _, count in work if count > 1)
-        if not status and prompts >= scheduler.SMALLEST_CHUNK:
-            speed = (self._clock() - began) / (prompts + len(work))
-            self._prompt_speed = speed if not self._prompt_speed else (self._prompt_speed + speed) / 2
+        try:
+            status, ends = self._decoder.decode(parts)
+        finally:
+            self._abandoned.end()
         self._steps += 1
-        self._prompt_tokens += prompts
+        self._interrupted = self._interrupted + 1 if status == INTERRUPTED else 0
+        if status == DONE:
+            prompts = sum(count for _, count in work if count > 1)
+            self._prompt_tokens += prompts
+            if prompts >= scheduler.SMALLEST_CHUNK:
+                speed = (self._clock() - began) / (prompts + len(work))
+                self._prompt_speed = speed if not self._prompt_speed else (self._prompt_speed + speed) / 2
         return status, ends
 
     def _advance(self, request: Request, token: int) -> list[Output]:
@@ -225,16 +238,22 @@ class Engine:
             return [self._finish(request, text, "stop")]
         if request.chosen >= request.limit:
             return [self._finish(request, text, "length")]
-        return [Output(request.id, Piece(text))] if text else []
+        reasoning, answer = request.said(text)
+        return [Output(request.id, Piece(answer, reasoning=reasoning))] if answer or reasoning else []
 
     def _finish(self, request: Request, text: str, reason: str) -> Output:
         self.cancel(request.id)
-        usage = Usage(request.prompt_tokens, request.chosen)
-        return Output(request.id, Piece(text + request.text.finish(), reason, usage))
+        reasoning, answer = request.said(text, last=True)
+        return Output(request.id, Piece(answer, reason, Usage(request.prompt_tokens, request.chosen), reasoning))
 
     def _failed(self, status: int, involved: Sequence[Request]) -> list[Output]:
-        """No room although we counted some: count less, so that the next step sends one out. Other errors end the rows of the batch."""
-        if status == 1 and len(self._running) > 1:
+        """What a batch that came to nothing means: once more, with fewer rows, or the end of those in it."""
+        if status == INTERRUPTED:
+            for request in involved:
+                self._put_right(request)
+            return []
+        if status == NO_ROOM and len(self._running) > 1:
+            # There is less room than we counted: count less, so that the next step sends a row out.
             rows = _rows(self._running)
             self._cells = min(self._cells, sum(row.cells + row.pending for row in rows) - 1)
             return []
@@ -245,9 +264,15 @@ class Engine:
             Output(request.id, OndolError(message, hint="Try again; if it happens again, load the model anew.")) for request in involved
         ]
 
+    def _put_right(self, request: Request) -> None:
+        """The cache holds a request's `done` tokens again, and nothing of what an interrupted batch wrote."""
+        if not self._decoder.truncate(request.sequence, request.done):
+            self._decoder.forget(request.sequence)
+            request.done = 0
+
     def _move_in(self, id: int) -> None:
         request = self._running[id] = self._waiting.pop(id)
-        request.sequence = min(self._free)
+        request.sequence, request.place = min(self._free), 0
         self._free.remove(request.sequence)
 
     def _move_out(self, id: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.records import Context, Generation, Message, Piece
+from app.core.records import Context, Generation, Message, Piece, Waiting
 from app.core.workers.parent import State, Worker
 
 
@@ -48,12 +49,26 @@ class EngineClient:
     def __init__(self, model: Path, settings: EngineSettings, *, name: str, logs: Path) -> None:
         self.model, self.settings = model, settings
         self.progress = 0.0
+        self._moved = asyncio.Event()
+        self._crowd = (0, 0)
         body = {"model": str(model), **msgspec.to_builtins(settings)}
         self._worker = Worker(name, "models.engine_worker", body, logs=logs, on_event=self._on_event)
 
     def _on_event(self, event: Any) -> None:
-        if isinstance(event, dict):
-            self.progress = float(event.get("load_progress", self.progress))
+        if not isinstance(event, dict):
+            return
+        if "running" in event:
+            self._crowd = event["running"], event["waiting"]
+        if "load_progress" in event:
+            self.progress = float(event["load_progress"])
+            self._moved.set()
+
+    async def moved(self, told: float) -> float:
+        """The progress of the load (0..1), once it is another than `told`."""
+        while self.progress == told:
+            self._moved.clear()
+            await self._moved.wait()
+        return self.progress
 
     async def start(self) -> EngineInfo:
         """Load the model if it isn't; BadRequest (code "bad_model_file") where it can't be."""
@@ -61,12 +76,15 @@ class EngineClient:
             self.progress = 0.0
         return msgspec.convert(await self._worker.start(), EngineInfo)
 
-    async def generate(self, request: Generation, context: Context) -> AsyncGenerator[Piece, None]:
-        """The text, piece by piece. Closing the iterator cancels the request. Errors: `OndolError`s, `Busy` when the queue is full."""
+    async def generate(self, request: Generation, context: Context) -> AsyncGenerator[Piece | Waiting, None]:
+        """The text, piece by piece, and before it the place in the queue where there is one.
+
+        Closing the iterator cancels the request. Errors: `OndolError`s, `Busy` when the queue is full.
+        """
         body = {"request": msgspec.to_builtins(request), "priority": context.priority.value, "chat_id": context.chat_id}
         async with contextlib.aclosing(self._worker.stream("generate", body, request_id=context.request_id)) as items:
             async for item in items:
-                yield msgspec.convert(item, Piece)
+                yield msgspec.convert(item, Waiting) if "kind" in item else msgspec.convert(item, Piece)
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """The length of the prompt that these messages become, in the model's tokens."""
@@ -94,6 +112,16 @@ class EngineClient:
     def state(self) -> State:
         """stopped, starting, ready, waiting or failed."""
         return self._worker.state
+
+    @property
+    def running(self) -> int:
+        """Requests that hold a place in the batch, as the worker told last."""
+        return self._crowd[0] if self.state is State.READY else 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for one."""
+        return self._crowd[1] if self.state is State.READY else 0
 
     @property
     def reason(self) -> str:

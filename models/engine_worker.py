@@ -1,7 +1,8 @@
 """The engine's process: `python -m models.engine_worker`, started by `models.engine_client`.
 
-Requests: "generate" {request, priority, chat_id} -> items and a last part, each a Piece; "count" {messages | prompt} -> int; "stats".
-Events: {"load_progress": 0..1}. While requests run it looks for new ones between two steps; else it sleeps.
+Requests: "generate" {request, priority, chat_id} -> items, each a Piece or Waiting, and a Piece as its last part;
+"count" {messages | prompt} -> int; "stats". Events: {"load_progress": 0..1}, {"running", "waiting"} when these counts change.
+While requests run it looks for new ones between two steps; else it sleeps. A cancel ends a step that computes for it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 
 from app.core import logs
 from app.core.errors import BadRequest, OndolError
-from app.core.records import Generation, Priority
+from app.core.records import Generation, Piece, Priority
 from app.core.workers.child import Channel
 from app.core.workers.frames import Call
 from models import machine
@@ -23,6 +24,7 @@ from models.engine import Engine, Output
 from models.engine_client import EngineInfo, EngineSettings
 from models.fit import Wishes, fit
 from models.gguf import Header, read_header
+from models.reasoning import Thoughts
 
 log = logging.getLogger(__name__)
 LARGEST_BATCH = 512
@@ -62,8 +64,11 @@ class LoadedEngine:
 
     def submit(self, id: int, request: Generation, priority: Priority) -> None:
         """Queue a request; its errors are raised."""
-        stop = () if request.prompt is not None else self.prompter.template.stop
-        self.engine.submit(id, self.prompter.tokens(request), request, priority, stop=stop)
+        tokens, opened = self.prompter.prompt(request)
+        if request.prompt is not None:
+            self.engine.submit(id, tokens, request, priority)
+        else:
+            self.engine.submit(id, tokens, request, priority, stop=self.prompter.template.stop, thoughts=Thoughts(opened))
 
 
 def _checked(path: Path) -> Header:
@@ -77,15 +82,19 @@ def _checked(path: Path) -> Header:
 
 def serve(channel: Channel, loaded: LoadedEngine) -> None:
     """Take requests in and hand text out, until the parent goes."""
-    engine = loaded.engine
+    engine, crowd = loaded.engine, _Crowd(channel)
+    channel.on_cancel = engine.abandon
+    crowd.tell(*engine.crowd)
     while True:
         call = channel.get(timeout=None if engine.idle else 0)
         while call is not None:
             _take(channel, loaded, call)
             call = channel.get(timeout=0)
+        crowd.tell(*engine.crowd)
         if not engine.idle:
             for output in engine.step():
                 _send(channel, output)
+            crowd.tell(*engine.crowd)
 
 
 def _take(channel: Channel, loaded: LoadedEngine, call: Call) -> None:
@@ -111,12 +120,28 @@ def _take(channel: Channel, loaded: LoadedEngine, call: Call) -> None:
 
 
 def _send(channel: Channel, output: Output) -> None:
-    if isinstance(output.news, OndolError):
-        channel.error(output.id, output.news)
-    elif output.news.finish_reason is None:
-        channel.item(output.id, {"text": output.news.text})
+    news = output.news
+    if isinstance(news, OndolError):
+        channel.error(output.id, news)
+    elif isinstance(news, Piece) and news.finish_reason is not None:
+        channel.done(output.id, msgspec.to_builtins(news))
+    elif isinstance(news, Piece) and not news.reasoning:
+        channel.item(output.id, {"text": news.text})
     else:
-        channel.done(output.id, msgspec.to_builtins(output.news))
+        channel.item(output.id, msgspec.to_builtins(news))
+
+
+class _Crowd:
+    """Tells the parent how many requests run and wait, first of all that there are none."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._told: tuple[int, int] | None = None
+
+    def tell(self, running: int, waiting: int) -> None:
+        if self._told != (running, waiting):
+            self._told = running, waiting
+            self._channel.event({"running": running, "waiting": waiting})
 
 
 class _Progress:

@@ -16,6 +16,8 @@ import llama_cpp
 from llama_cpp import llama_cpp as native
 
 from app.core.errors import BadRequest, BadSetting
+from models.interrupt import Interrupt
+from models.reasoning import TAGS
 from models.sampling import Link
 
 log = logging.getLogger("llama.cpp")
@@ -33,15 +35,20 @@ class Device(NamedTuple):
 
 
 class _Log:
-    """llama.cpp's messages go to our log; the first error of a call is kept, since its functions return no reason."""
+    """llama.cpp's messages go to our log; the first error of a call is kept, since its functions return no reason.
+
+    A computation that was ended on purpose (`interrupt`) is no error, though llama.cpp says four lines of it.
+    """
 
     def __init__(self) -> None:
+        self.interrupt = Interrupt()
         self._error = ""
         self._callback = native.llama_log_callback(self._write)
         native.llama_log_set(self._callback, ctypes.c_void_p(0))
 
     def _write(self, level: int, text: bytes, _data: object) -> None:
         line = text.decode("utf-8", "replace").rstrip()
+        level = 1 if self.interrupt.is_set else level
         if level == 4 and not self._error:
             self._error = line.partition(": ")[2] or line
         if line and line != ".":
@@ -132,9 +139,10 @@ class Model:
         self._buffer = ctypes.create_string_buffer(4096)
         every = range(self.vocabulary_size)
         self.end_tokens = frozenset(token for token in every if native.llama_vocab_is_eog(self._vocab, token))
-        self.control_words = tuple(
-            word for token in every if native.llama_vocab_is_control(self._vocab, token) and (word := self.word(token))
-        )
+        control = {token: word for token in every if native.llama_vocab_is_control(self._vocab, token) and (word := self.word(token))}
+        self.control_words = tuple(control.values())
+        # Some conversions make control tokens of the tags around a model's reasoning: as text they can be told apart from its answer.
+        self._spoken = frozenset(token for token, word in control.items() if word in TAGS)
 
     def word(self, token: int) -> str:
         """A token's name in the vocabulary ("<|im_end|>"); empty for none."""
@@ -153,10 +161,10 @@ class Model:
             room = -count
 
     def piece(self, token: int) -> bytes:
-        """The bytes that a token adds to the text; control tokens add none."""
+        """The bytes that a token adds to the text; control tokens add none, but for tags of reasoning."""
         known = self._pieces.get(token)
         if known is None:
-            size = native.llama_token_to_piece(self._vocab, token, self._buffer, len(self._buffer), 0, False)
+            size = native.llama_token_to_piece(self._vocab, token, self._buffer, len(self._buffer), 0, token in self._spoken)
             known = self._pieces[token] = self._buffer.raw[: max(0, size)]
         return known
 
@@ -180,7 +188,8 @@ class Model:
         if not native.llama_get_memory(handle):
             native.llama_free(handle)
             raise BadRequest("This is a model for embeddings: it writes no text.", hint="Choose a chat model.", code="bad_model_file")
-        return Decoder(handle, sequences, batch)
+        recurrent = native.llama_model_is_recurrent(self._handle) or native.llama_model_is_hybrid(self._handle)
+        return Decoder(handle, sequences, batch, interrupt=self._log.interrupt, truncates=not recurrent)
 
     def close(self) -> None:
         """Free the weights; the decoders must be closed before."""
@@ -220,15 +229,18 @@ _LINKS: dict[str, Callable[..., Any]] = {
 
 
 class Decoder:
-    """A context: `decode` one batch, then `sample` the rows that asked for logits; `forget` a sequence to free its cells."""
+    """A context: `decode` one batch, then `sample` the rows that asked for logits; `forget` a sequence to free its cells.
 
-    OK, NO_ROOM = 0, 1
+    `truncates`: whether a sequence can lose its end alone, which models with a recurrent state can't. `interrupt` ends a
+    batch on the processor within milliseconds; a GPU doesn't look at it.
+    """
 
-    def __init__(self, handle: Any, sequences: int, batch: int) -> None:
+    def __init__(self, handle: Any, sequences: int, batch: int, *, interrupt: Interrupt, truncates: bool) -> None:
         self._handle = handle
         self._memory: Any = native.llama_get_memory(handle)
-        self.sequences, self.batch = sequences, batch
+        self.sequences, self.batch, self.interrupt, self.truncates = sequences, batch, interrupt, truncates
         self._batch = native.llama_batch_init(batch, 0, 1)
+        native.llama_set_abort_callback(handle, ctypes.cast(interrupt.function, native.ggml_abort_callback), interrupt.data)
 
     @property
     def cells(self) -> int:
@@ -238,7 +250,8 @@ class Decoder:
     def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[int, list[int]]:
         """Compute `(sequence, position, tokens)` parts in one batch; each part's last token gets logits.
 
-        Returns llama.cpp's status (0; 1: no room in the cache, nothing has changed; below 0: an error) and each part's index for `sample`.
+        Returns llama.cpp's status and each part's index for `sample`. 0: done; 1: no room in the cache, nothing has changed;
+        2: interrupted, and the sequences may hold some of it; below 0: an error.
         """
         batch, at, ends = self._batch, 0, []
         for sequence, position, tokens in parts:
@@ -261,6 +274,10 @@ class Decoder:
     def forget(self, sequence: int) -> None:
         """Free all cells of a sequence."""
         native.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def truncate(self, sequence: int, length: int) -> bool:
+        """Keep a sequence's first `length` tokens; False where the model can't, and the sequence is of no use any more."""
+        return bool(native.llama_memory_seq_rm(self._memory, sequence, length, -1))
 
     def close(self) -> None:
         """Free the cache."""

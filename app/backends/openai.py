@@ -76,7 +76,10 @@ class OpenAIBackend:
                     used = _usage(chunk.get("usage")) or used
                     for choice in chunk.get("choices") or ():
                         finish = choice.get("finish_reason") or finish
-                        if text := choice.get("text") or (choice.get("delta") or {}).get("content"):
+                        delta = choice.get("delta") or {}
+                        if thought := _thought(delta):
+                            yield Piece(reasoning=thought)
+                        if text := choice.get("text") or delta.get("content"):
                             yield Piece(text)
         except TimeoutError:
             raise Deadline(f"The backend '{self._name}' said nothing for {config.timeout:g} s.") from None
@@ -137,6 +140,12 @@ def _usage(given: Any) -> Usage | None:
         return None
     cached = (given.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     return Usage(int(given.get("prompt_tokens") or 0), int(given.get("completion_tokens") or 0), int(cached))
+
+
+def _thought(delta: Mapping[str, Any]) -> str:
+    """What the model thinks: vLLM, llama.cpp and DeepSeek call it `reasoning_content`, OpenRouter and Ollama `reasoning`."""
+    found = delta.get("reasoning_content") or delta.get("reasoning")
+    return found if isinstance(found, str) else ""
 
 
 def _message(error: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import Busy, ContextLengthExceeded, OndolError
-from app.core.records import Generation, Message, Piece, Priority, Sampling
+from app.core.records import Generation, Message, Piece, Priority, Sampling, Waiting
 from models.chat_template import ChatTemplate, Prompter
 from models.engine import Engine
 from models.gguf import read_header
@@ -78,6 +78,8 @@ def run(engine: Engine, *, steps: int = 2000) -> dict[int, tuple[str, Piece | On
             break
         for id, news in engine.step():
             assert id not in ends, "nothing comes after the end"
+            if isinstance(news, Waiting):
+                continue
             if isinstance(news, OndolError) or news.finish_reason:
                 ends[id] = news
             texts[id] = texts.get(id, "") + (news.text if isinstance(news, Piece) else "")

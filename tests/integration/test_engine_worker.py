@@ -40,7 +40,7 @@ def story(tokens: int, text: str = "Once upon a time") -> Generation:
 
 
 async def write(engine: EngineClient, request: Generation) -> tuple[str, Piece]:
-    pieces = [piece async for piece in engine.generate(request, Context())]
+    pieces = [piece async for piece in engine.generate(request, Context()) if isinstance(piece, Piece)]
     assert all(piece.finish_reason is None for piece in pieces[:-1])
     return "".join(piece.text for piece in pieces), pieces[-1]
 

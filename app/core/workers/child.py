@@ -27,6 +27,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -42,10 +43,15 @@ log = logging.getLogger(__name__)
 
 
 class Channel:
-    """Requests in, replies out. `get` is for one thread; the sending methods are for any thread."""
+    """Requests in, replies out. `get` is for one thread; the sending methods are for any thread.
+
+    `on_cancel` is called with the id of a request that was given up, at once and in the thread that reads the pipe, while
+    `get`'s thread may be deep in native code: for a worker that can end such a computation early. `get` tells of it afterwards.
+    """
 
     def __init__(self, incoming: IO[bytes], outgoing: IO[bytes], *, linger: float = 0.0) -> None:
         self._in, self._out, self._linger = incoming, outgoing, linger
+        self.on_cancel: Callable[[int], None] | None = None
         self._calls: queue.Queue[Call | None] = queue.Queue()
         self._open: dict[int, str] = {}
         self._cancelled: set[int] = set()
@@ -109,6 +115,8 @@ class Channel:
                         self._cancelled.add(call.body)
                     else:
                         continue  # it has been answered meanwhile
+                if call.op == "cancel" and self.on_cancel is not None:
+                    self.on_cancel(call.body)
                 # A cancel too: it wakes a loop that sleeps in get(), which decides what a cancelled request costs.
                 self._calls.put(call)
             if self._linger:

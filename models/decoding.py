@@ -1,0 +1,68 @@
+"""What the engine asks of llama.cpp: a loaded model, its samplers, and one context. `models.llama` is the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from models.interrupt import Switch
+from models.sampling import Link
+
+# What `Decoder.decode` returns: done; no room in the cache, nothing has changed; interrupted. Below 0 is an error.
+DONE, NO_ROOM, INTERRUPTED = 0, 1, 2
+
+
+class Chain(Protocol):
+    """A row's sampler."""
+
+    def close(self) -> None:
+        """Free it."""
+        ...
+
+
+class Model(Protocol):
+    """What the engine asks of a loaded model (`models.llama.Model`)."""
+
+    end_tokens: frozenset[int]
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token adds to the text."""
+        ...
+
+    def chain(self, links: Sequence[Link], *, never: Sequence[int] = ()) -> Chain:
+        """A new sampler."""
+        ...
+
+
+class Decoder(Protocol):
+    """What the engine asks of a context (`models.llama.Decoder`)."""
+
+    sequences: int
+    batch: int
+    truncates: bool
+
+    @property
+    def interrupt(self) -> Switch:
+        """Ends the batch that is computed."""
+        ...
+
+    @property
+    def cells(self) -> int:
+        """Tokens that the cache holds."""
+        ...
+
+    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[int, list[int]]:
+        """Compute (sequence, position, tokens) parts; returns a status, and an index per part for `sample`."""
+        ...
+
+    def sample(self, chain: Any, index: int) -> int:
+        """The next token after that part."""
+        ...
+
+    def forget(self, sequence: int) -> None:
+        """Free a sequence's cells."""
+        ...
+
+    def truncate(self, sequence: int, length: int) -> bool:
+        """Keep the first tokens of a sequence; False where that can't be, and it has to be forgotten."""
+        ...
