@@ -1,4 +1,4 @@
-"""This machine's own parts as the API and the pipeline want them: stores, embeddings, sentence vectors, and their health."""
+"""This machine's own parts as the API and the pipeline want them: stores, embeddings, and their health."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from app.core.records import Context, SearchQuery, SearchResult, StoreInfo
 from app.core.tokens import estimate_tokens
 from app.core.workers.parent import State
 from app.pipeline.service import DEFAULT
-from app.pipeline.similarity import Vector, vectors
 from ingest.index.client import IndexClient
 from ingest.search.hybrid import Searcher
 from models.embed_client import EmbedClient
@@ -89,21 +88,6 @@ class CurrentCounter:
         if self._known is None or self._known[0] != model.sha256:
             self._known = (model.sha256, ModelTokenCounter(model))
         return self._known[1].offsets(text)
-
-
-class LocalSentences:
-    """Sentence vectors through the embed worker, for quotes and citations."""
-
-    def __init__(self, client: EmbedClient) -> None:
-        self._client = client
-
-    async def passages(self, texts: Sequence[str]) -> list[Vector]:
-        """Vectors of sentences."""
-        return vectors(*await self._client.vectors_bytes(texts, "passage"))
-
-    async def queries(self, texts: Sequence[str]) -> list[Vector]:
-        """Vectors of questions."""
-        return vectors(*await self._client.vectors_bytes(texts, "query"))
 
 
 class LocalParts:

@@ -11,7 +11,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Literal
@@ -32,11 +32,13 @@ from app.core.machine import Machine
 from app.core.paths import Home
 from app.core.registry import load
 from app.core.settings import Plug, Settings
-from app.local import CurrentCounter, LocalEmbeddings, LocalParts, LocalSentences, LocalStores
+from app.local import CurrentCounter, LocalEmbeddings, LocalParts, LocalStores
+from app.local_models import LocalModels
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired
 from app.pipeline.service import DEFAULT, Service
+from app.sentence_vectors import LocalSentences
 from app.sources import simple as simple_source
 from app.sources.contract import SimpleSource, Source
 from app.sources.store import StoreSource
@@ -44,6 +46,7 @@ from app.state.answers import AnswerLog
 from ingest.index.client import IndexClient
 from ingest.search.hybrid import Searcher
 from ingest.search.relevance import DEFAULT_THRESHOLD
+from models.downloads import Downloads
 from models.embed_client import EmbedClient
 from models.installed import InstalledModel
 from models.library import Library
@@ -56,11 +59,12 @@ COLD_START_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Server:
-    """A wired server: its application, and the token that tells this run from any other."""
+    """A wired server: its application, and the token that tells this run from any other. `closing` ends streams that have no end."""
 
     app: ASGIApp
     instance: str
     version: str
+    closing: Callable[[], None]
 
 
 def version() -> str:
@@ -90,6 +94,10 @@ def build(home: Home, settings: Settings) -> Server:
         threads=settings.models.threads,
         idle_seconds=settings.models.embedder_idle_minutes * 60 or math.inf,
     )
+
+    async def fingerprint() -> str:
+        return (await embed.info()).fingerprint
+
     index = IndexClient(home, logs=home.logs)
     searcher = Searcher(home.book, embed, index, CurrentCounter(embedding_model))
     stores = LocalStores(searcher)
@@ -97,11 +105,12 @@ def build(home: Home, settings: Settings) -> Server:
 
     machine = Machine(home, settings, searcher, library)
     backends = _backends(settings, machine)
-    local_name = next(name for name, backend in backends.items() if isinstance(backend, LlamaBackend))
+    local_name, engines = next((name, backend) for name, backend in backends.items() if isinstance(backend, LlamaBackend))
     sources = _sources(settings, machine)
     asked = [*(plug.config for plug in settings.backends.values()), *(getattr(backend, "address", "") for backend in backends.values())]
     egress.install(egress.policy_for(settings.network, backends=asked, sources=[plug.config for plug in settings.sources.values()]))
     ledger = AnswerLog(home.state)
+    managed = LocalModels(library, engines, embed, Downloads(library), stores.stores)
 
     async def current() -> Mapping[str, Assistant]:
         known = await stores.stores()
@@ -112,7 +121,7 @@ def build(home: Home, settings: Settings) -> Server:
         backends,
         backends.get(DEFAULT, backends[local_name]),
         current,
-        Answerer(LocalSentences(embed), ledger),
+        Answerer(LocalSentences(embed, fingerprint), ledger),
         task_model=settings.tasks.model,
     )
 
@@ -128,6 +137,7 @@ def build(home: Home, settings: Settings) -> Server:
         await local.start()
 
     async def stops() -> None:
+        await managed.close()
         await service.close()
         for wired in sources.values():
             await wired.source.close()
@@ -136,8 +146,8 @@ def build(home: Home, settings: Settings) -> Server:
 
     hosts = frozenset(host.lower() for host in (settings.server.host, *settings.server.allowed_hosts))
     access = Access(api_key(home), hosts, frozenset(settings.server.cors_origins))
-    parts = Parts(service, stores, LocalEmbeddings(embed), access, Metrics(), health, instance, version(), started)
-    return Server(application(parts, starts=[starts], stops=[stops]), instance, parts.version)
+    parts = Parts(service, stores, LocalEmbeddings(embed), managed, access, Metrics(), health, instance, version(), started)
+    return Server(application(parts, starts=[starts], stops=[stops]), instance, parts.version, parts.closing.set)
 
 
 def _backends(settings: Settings, machine: Machine) -> dict[str, Backend]:
