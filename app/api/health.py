@@ -38,6 +38,9 @@ async def metrics(state: State) -> Response[bytes]:
     parts: Parts = state.parts
     for name, part in (await parts.health()).items():
         parts.metrics.part.labels(name).set(1 if part["state"] in ("ready", "idle") else 0)
+        if "running" in part:
+            parts.metrics.running.set(part["running"])
+            parts.metrics.waiting.set(part["waiting"])
         for store, waiting in part.get("pending", {}).items():
             parts.metrics.pending.labels(store).set(waiting)
     return Response(parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

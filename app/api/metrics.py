@@ -21,6 +21,8 @@ class Metrics:
         self.tokens = Counter("ondol_tokens_total", "Tokens in and out", ["model", "kind"], registry=registry)
         self.first = Histogram("ondol_first_text_seconds", "From request to the first text", ["model"], buckets=_BUCKETS, registry=registry)
         self.part = Gauge("ondol_part_up", "1 where a part is ready, 0 where it is not", ["part"], registry=registry)
+        self.running = Gauge("ondol_engine_running", "Requests that the local models work on", registry=registry)
+        self.waiting = Gauge("ondol_engine_waiting", "Requests that wait for a local model", registry=registry)
         self.pending = Gauge("ondol_index_pending", "Changes that the vector index has not taken in yet", ["store"], registry=registry)
 
     def text(self) -> bytes:
