@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.api.metrics import Metrics
+from app.core.errors import OndolError
 from app.core.records import Context, SearchQuery, SearchResult, StoreInfo
 from app.pipeline.service import Service
 
@@ -43,6 +45,54 @@ class Embeddings(Protocol):
 
 
 @dataclass(frozen=True)
+class ManagedModel:
+    """A model on this computer, or a download (`run` counts its starts, 0: it is none).
+
+    `state`: unloaded | loading | loaded | failed of a model; downloading | finished | failed | stopped of a download.
+    Of a download: `id` is its source, `stage` and `file` what it is at, `done` and `total` its bytes (0: not known),
+    `becomes` the id of the model that came of it.
+    """
+
+    id: str
+    kind: str = "chat"
+    state: str = "unloaded"
+    size_bytes: int | None = None
+    context: int | None = None
+    parameters: int | None = None
+    run: int = 0
+    stage: str = ""
+    file: str = ""
+    done: int = 0
+    total: int = 0
+    becomes: str = ""
+    error: OndolError | None = None
+
+
+class Management(Protocol):
+    """The models of this computer, as their owner manages them. Names are ids, or sources of downloads."""
+
+    async def models(self) -> Sequence[ManagedModel]:
+        """All, at once: no load and no download is waited for."""
+        ...
+
+    async def download(self, name: str) -> ManagedModel:
+        """Begin one in the background, or go on with it. BadRequest, NotFound, Forbidden, EgressRefused (offline), Busy, DiskFull."""
+        ...
+
+    async def load(self, name: str) -> None:
+        """Into memory. ModelNotFound, and what keeps it from loading."""
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Out of memory; a download is stopped. ModelNotFound, Conflict while it answers."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Off the disk. ModelNotFound, Conflict while it is needed."""
+        ...
+
+
+@dataclass(frozen=True)
 class Access:
     """Who may speak to the server: the key, and the names under which a browser may have found it."""
 
@@ -53,14 +103,16 @@ class Access:
 
 @dataclass(frozen=True)
 class Parts:
-    """All of it. `health` returns a state per part and never waits."""
+    """All of it. `health` returns a state per part and never waits. `closing` is set when the server is about to end: streams end then."""
 
     service: Service
     stores: Stores
     embeddings: Embeddings
+    management: Management
     access: Access
     metrics: Metrics
     health: Callable[[], Awaitable[dict[str, Any]]]
     instance: str
     version: str
     started: float
+    closing: asyncio.Event = field(default_factory=asyncio.Event)

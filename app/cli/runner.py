@@ -12,9 +12,9 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import uvicorn
-from litestar.types import ASGIApp
 
 from app.cli.output import Output
 from app.core import logs, server_record
@@ -23,6 +23,9 @@ from app.core.errors import BadSetting, Conflict, OndolError
 from app.core.locks import FileLock
 from app.core.paths import Home
 from app.core.settings import load_settings
+
+if TYPE_CHECKING:
+    from app.main import Server
 
 log = logging.getLogger(__name__)
 GRACE_SECONDS = 5
@@ -53,7 +56,7 @@ def run(out: Output, *, host: str | None, port: int | None, until_stdin_closes: 
         # uvicorn ends in order at SIGTERM and then sends it again, which would skip what comes after.
         signal.signal(signal.SIGTERM, lambda *_: None)
         try:
-            asyncio.run(_serve(server.app, listening, ready, until_stdin_closes))
+            asyncio.run(_serve(server, listening, ready, until_stdin_closes))
         except KeyboardInterrupt:
             pass
         finally:
@@ -105,21 +108,25 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it answers."""
+    """Tells when it answers, and when it is about to end: before it waits for the answers under way."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], closing: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._closing = ready, closing
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._closing()
+        await super().shutdown(sockets)
 
-async def _serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], None], until_stdin_closes: bool) -> None:
+
+async def _serve(server: Server, listening: socket.socket, ready: Callable[[], None], until_stdin_closes: bool) -> None:
     config = uvicorn.Config(
-        app,
+        server.app,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -127,10 +134,10 @@ async def _serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], Non
         server_header=False,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    server = _Server(config, ready)
+    serving = _Server(config, ready, server.closing)
     if until_stdin_closes:
-        threading.Thread(target=_stop_with_stdin, args=(asyncio.get_running_loop(), server), daemon=True).start()
-    await server.serve(sockets=[listening])
+        threading.Thread(target=_stop_with_stdin, args=(asyncio.get_running_loop(), serving), daemon=True).start()
+    await serving.serve(sockets=[listening])
 
 
 def _stop_with_stdin(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:

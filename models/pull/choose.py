@@ -9,6 +9,7 @@ import msgspec
 
 from app.core.errors import BadRequest, NotFound
 from models import names
+from models.installed import RECORD
 
 # What a sentence-transformers model is made of. Never code, never pickled weights: loading those would run them.
 _KEPT = {".json", ".txt", ".model", ".safetensors", ".md"}
@@ -86,6 +87,7 @@ def _folder(listing: Mapping[str, int]) -> Choice | None:
 
 def _is_kept(name: str, size: int) -> bool:
     path = PurePosixPath(name)
-    if any(part.startswith(".") or part in ("onnx", "openvino") for part in path.parts):
+    # A folder of another library of ours has a record of its own.
+    if name == RECORD or any(part.startswith(".") or part in ("onnx", "openvino") for part in path.parts):
         return False
     return path.suffix in _KEPT and (path.suffix == ".safetensors" or size <= _LARGEST_SMALL)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -16,6 +18,7 @@ from app.api.asgi import application
 from app.api.metrics import Metrics
 from app.api.parts import Access, Embedded, Parts
 from app.backends.contract import ModelInfo
+from app.backends.llama import LlamaBackend
 from app.core.errors import ContextLengthExceeded, StoreNotFound, WorkerDied
 from app.core.records import (
     AnswerRecord,
@@ -30,10 +33,15 @@ from app.core.records import (
     Usage,
     Waiting,
 )
+from app.local_models import LocalModels
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired
 from app.pipeline.service import Service
+from models.downloads import Downloads
+from models.embed_client import EmbedClient
+from models.engine_client import EngineSettings
+from models.library import Library
 
 KEY = "sk-ondol-test"
 PASSAGES = (
@@ -155,8 +163,10 @@ class Kept:
 class Running:
     """The server's address and its parts."""
 
-    def __init__(self, *, task_model: str = "") -> None:
+    def __init__(self, folder: Path, *, task_model: str = "") -> None:
         self.backend, self.ledger = Scripted(), Kept()
+        self.library_folder = folder / "models"
+        self.library, self.stores = Library(self.library_folder), OneStore()
         sources = {"hr": Wired(Fixed())}
         made = {
             "handbook": Assistant(
@@ -175,18 +185,21 @@ class Running:
 
         service = Service({"scripted": self.backend}, self.backend, assistants, Answerer(None, self.ledger), task_model=task_model)
         access = Access(KEY, frozenset({"my-host"}), frozenset({"http://page.example"}))
-        self.parts = Parts(service, OneStore(), Lengths(), access, Metrics(), health, "token-1", "0.0", time.time())
+        engines = LlamaBackend(self.library, EngineSettings(), logs=folder, idle_seconds=0)
+        embed = EmbedClient(lambda: self.library.find("", "embedding"), logs=folder)
+        self.managed = LocalModels(self.library, engines, embed, Downloads(self.library), self.stores.stores)
+        self.parts = Parts(service, self.stores, Lengths(), self.managed, access, Metrics(), health, "token-1", "0.0", time.time())
         self.url = ""
 
 
 @contextlib.contextmanager
 def serving(*, task_model: str = "") -> Iterator[Running]:
     """The server in a thread of this process, until the block ends."""
-    running = Running(task_model=task_model)
-    with socket.socket() as listening:
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as listening:
+        running = Running(Path(folder), task_model=task_model)
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
-        server = uvicorn.Server(uvicorn.Config(application(running.parts), log_config=None, lifespan="on"))  # type: ignore[arg-type]
+        server = uvicorn.Server(uvicorn.Config(application(running.parts, stops=[running.managed.close]), log_config=None, lifespan="on"))  # type: ignore[arg-type]
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True)
         thread.start()
         while not server.started:
