@@ -74,14 +74,14 @@ def connect(path: Path, wanted: Connection) -> Change:
 
 def accounts(path: Path) -> tuple[int, bool]:
     """How many accounts there are, and whether the one that needs no login is among them."""
-    with _opened(path) as database:
+    with _opened(path, "ro") as database:
         found = [str(row[0]).lower() for row in database.execute("SELECT email FROM user")] if _has(database, "user") else []
         return len(found), NO_LOGIN_ACCOUNT in found
 
 
 def is_current(path: Path) -> bool:
     """Whether the file has the table of settings by name; an older version's gets it when a newer Open WebUI starts."""
-    with _opened(path) as database:
+    with _opened(path, "ro") as database:
         return {"key", "value", "updated_at"} <= _columns(database)
 
 
@@ -113,10 +113,10 @@ def _rows(database: sqlite3.Connection, path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+def _opened(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
     """A connection whose failures are told in words; an unfinished transaction is rolled back."""
     try:
-        database = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=WAIT_SECONDS, isolation_level=None)
+        database = sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=WAIT_SECONDS, isolation_level=None)
         with contextlib.closing(database):
             yield database
     except sqlite3.DatabaseError as error:

@@ -80,7 +80,8 @@ def own_page(*, port: int, secret: str, login: bool, slim: bool, data: str) -> d
         "CORS_ALLOW_ORIGIN": f"http://127.0.0.1:{port};http://localhost:{port}",
         "ENABLE_OLLAMA_API": "false",
         **({"DATA_DIR": data} if data else {}),
-        **({"USE_SLIM_DOCKER": "true"} if slim else {}),
+        # The slim one keeps no vectors without a PostgreSQL of its own: a file that is put into a chat is read whole.
+        **({"USE_SLIM_DOCKER": "true", "BYPASS_EMBEDDING_AND_RETRIEVAL": "true"} if slim else {}),
     }
 
 

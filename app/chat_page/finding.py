@@ -94,7 +94,7 @@ def how_to_get(own: Path, *, windows: bool = sys.platform == "win32") -> str:
     return (
         "Get it once, while there is a network (Python 3.11 or 3.12; sizes and times were measured on Linux):\n"
         f'  {python} -m venv "{folder}"\n'
-        "  slim, 0.8 GB, about 5 minutes:\n"
+        "  slim, 0.8 GB, 1 to 5 minutes (pip then names packages that are missing: the slim one does without them):\n"
         f"    {pip} install --no-deps open-webui\n"
         f"    {pip} install -r {listed}\n"
         "  or full, 2.9 GB:\n"

@@ -24,7 +24,7 @@ from app.chat_page.doing import doing
 from app.chat_page.finding import Installation, find
 from app.core import atomic_file
 from app.core.credentials import api_key
-from app.core.errors import BadSetting, Cancelled, Conflict, Deadline, UpstreamError
+from app.core.errors import BadSetting, Cancelled, Conflict, Deadline, Forbidden, UpstreamError
 from app.core.locks import FileLock
 from app.core.paths import Home
 from app.core.settings import Settings
@@ -79,7 +79,8 @@ class Page:
         raise Deadline("Another `ondol open-webui` is starting, but its page does not answer.", hint=f"End it, and see {self._log}.")
 
     def _own(self) -> None:
-        self._data.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # people's chats
+        self._data.mkdir(exist_ok=True)
         self._end_leftover()
         port = self._wish.port
         if not reach.is_free(port):
@@ -138,7 +139,11 @@ class Page:
         path = self._data / database.NAME
         if not path.is_file() or not database.is_current(path):
             return
-        change = database.connect(path, wanted)
+        try:
+            change = database.connect(path, wanted)
+        except Forbidden as error:  # a container's files are root's; what it knows already may still be right
+            self._tell("unwritable", {"database": str(path), "address": wanted.address}, f"Note: {error}")
+            return
         if change.rows:
             said = "; ".join(change.reasons)
             self._tell(
