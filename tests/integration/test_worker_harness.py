@@ -139,6 +139,14 @@ async def test_cancelling_the_task_of_a_call_reaches_the_child(make_worker: Make
             await asyncio.sleep(0.02)
 
 
+async def test_a_cancel_is_heard_while_the_childs_main_thread_computes(make_worker: MakeWorker) -> None:
+    worker = make_worker()
+    await worker.start()
+    with pytest.raises(Deadline):
+        await worker.call("compute", timeout=0.2)
+    assert await worker.call("echo", "free again", timeout=20) == "free again"
+
+
 async def test_a_call_past_its_timeout_is_a_deadline_and_is_cancelled_in_the_child(make_worker: MakeWorker) -> None:
     worker = make_worker()
     await worker.start()

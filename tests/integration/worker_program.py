@@ -18,6 +18,7 @@ from app.core.workers.child import Channel
 from app.core.workers.frames import Call
 
 SEEN_CANCELS: list[int] = []
+ENDED = threading.Event()
 
 
 def crash(how: str) -> None:
@@ -107,12 +108,15 @@ def main() -> None:  # noqa: C901  # one branch for each way to start
                 time.sleep(60)
             case "slow":
                 time.sleep(0.5)
+        channel.on_cancel = lambda _: ENDED.set()
         channel.hello({"pid": os.getpid(), "argument": settings.get("argument")})
         if settings.get("start") == "farewell":
             os._exit(0)
         while (call := channel.get()) is not None:
             if call.op == "block":  # the main thread is inside something that does not look at the channel
                 time.sleep(60)
+            elif call.op == "compute":  # and here inside something that can be told to end
+                ENDED.wait(60)
             elif call.op != "cancel":
                 threading.Thread(target=answer, args=(channel, call), daemon=True).start()
         if last_words := settings.get("last_words"):

@@ -1,0 +1,129 @@
+"""The engine in this process over a real model, and a tiny model with a recurrent state, made of noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+from app.core.errors import OndolError
+from app.core.records import Generation, Piece, Priority, Sampling, Waiting
+from models.chat_template import ChatTemplate, Prompter
+from models.engine import Engine
+from models.gguf import read_header
+from models.llama import Decoder, Model
+
+GREEDY = Sampling(temperature=0)
+FACTS = " ".join(f"Fact {n}: item {n * 37 % 1009} is kept on shelf {n * 53 % 211}." for n in range(400))
+
+
+class Bench:
+    """A model with one engine after another over it."""
+
+    def __init__(self, path: Path) -> None:
+        header = read_header(path)
+        self.model = Model(path)
+        self.prompter = Prompter(self.model, ChatTemplate(header.chat_template, bos=self.model.bos_text, eos=self.model.eos_text))
+        self._decoders: dict[tuple[int, int], Decoder] = {}
+
+    def decoder(self, cells: int = 8192, sequences: int = 8) -> Decoder:
+        key = cells, sequences
+        if key not in self._decoders:
+            self._decoders[key] = self.model.decoder(cells=cells, sequences=sequences, batch=512, threads=1)
+        for sequence in range(sequences):
+            self._decoders[key].forget(sequence)
+        return self._decoders[key]
+
+    def engine(self, cells: int = 8192, sequences: int = 8, *, context: int = 8192, max_queue: int = 32) -> Engine:
+        # A clock that stands still: prompts are cut into the same small chunks in every run. llama.cpp computes the rows of
+        # a batch bit for bit alike up to 63 rows; from 64 on it takes another attention kernel, with other roundings. So it does
+        # when a row's new cells lie before its old ones, where another row has left: attention adds up in the order of cells.
+        decoder = self.decoder(cells, sequences)
+        return Engine(self.model, decoder, context=min(context, cells), max_queue=max_queue, clock=lambda: 0.0)
+
+    def prompt(self, text: str) -> list[int]:
+        return self.prompter.tokens(Generation(prompt=text))
+
+    def close(self) -> None:
+        for decoder in self._decoders.values():
+            decoder.close()
+        self.model.close()
+
+
+def story(topic: str, tokens: int = 24, **values: Any) -> Generation:
+    values = {"sampling": GREEDY, "ignore_eos": True, **values}
+    return Generation(prompt=f"Write a story about {topic}. Once upon a time", max_tokens=tokens, **values)
+
+
+def submit(bench: Bench, engine: Engine, id: int, request: Generation, priority: Priority = Priority.CHAT) -> None:
+    engine.submit(id, bench.prompter.tokens(request), request, priority)
+
+
+def run(engine: Engine, *, steps: int = 2000) -> dict[int, tuple[str, Piece | OndolError]]:
+    """Step until idle: each request's text and its last news."""
+    texts: dict[int, str] = {}
+    ends: dict[int, Piece | OndolError] = {}
+    for _ in range(steps):
+        if engine.idle:
+            break
+        for id, news in engine.step():
+            assert id not in ends, "nothing comes after the end"
+            if isinstance(news, Waiting):
+                continue
+            if isinstance(news, OndolError) or news.finish_reason:
+                ends[id] = news
+            texts[id] = texts.get(id, "") + (news.text if isinstance(news, Piece) else "")
+    assert engine.idle, "it came to an end"
+    return {id: (texts[id], end) for id, end in ends.items()}
+
+
+def alone(bench: Bench, request: Generation) -> str:
+    engine = bench.engine()
+    submit(bench, engine, 1, request)
+    return run(engine)[1][0]
+
+
+def recurrent_model(path: Path) -> Path:
+    """A Mamba of one small layer: its state can't go back, so no sequence can lose its end alone."""
+    words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *(f"w{n}" for n in range(61))]
+    width, inner, state, rank, kernel = 64, 128, 16, 4, 4
+    random = np.random.default_rng(7)
+    writer = gguf.GGUFWriter(path, "mamba")
+    writer.add_context_length(2048)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(0)
+    writer.add_head_count(0)
+    writer.add_block_count(1)
+    writer.add_ssm_conv_kernel(kernel)
+    writer.add_ssm_inner_size(inner)
+    writer.add_ssm_state_size(state)
+    writer.add_ssm_time_step_rank(rank)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(words)
+    writer.add_token_scores([0.0] * len(words))
+    writer.add_token_types([2, 3, 3, *[6] * 256, *[1] * 61])
+    shapes = {
+        "token_embd.weight": (len(words), width),
+        "output.weight": (len(words), width),
+        "blk.0.ssm_in.weight": (2 * inner, width),
+        "blk.0.ssm_conv1d.weight": (inner, kernel),
+        "blk.0.ssm_x.weight": (rank + 2 * state, inner),
+        "blk.0.ssm_dt.weight": (inner, rank),
+        "blk.0.ssm_out.weight": (width, inner),
+        "blk.0.ssm_conv1d.bias": (inner,),
+        "blk.0.ssm_dt.bias": (inner,),
+        "blk.0.ssm_d": (inner,),
+    }
+    for name, shape in shapes.items():
+        writer.add_tensor(name, random.normal(0, 0.3, shape).astype(np.float32))
+    writer.add_tensor("blk.0.ssm_a", -np.tile(np.arange(1, state + 1, dtype=np.float32), (inner, 1)))
+    for name in ("output_norm.weight", "blk.0.attn_norm.weight"):
+        writer.add_tensor(name, np.ones(width, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
