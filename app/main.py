@@ -129,7 +129,8 @@ def build(home: Home, settings: Settings) -> Server:
         models = [model for model in (await service.listing()).models if model.kind == "chat"]
         engine = next((model.state for model in models if model.state in ("loaded", "loading", "failed")), "idle")
         state = "ready" if engine == "loaded" else engine
-        return {**await local.health(), "engine": {"state": state, "models": len(models)}}
+        running, waiting = engines.crowd
+        return {**await local.health(), "engine": {"state": state, "models": len(models), "running": running, "waiting": waiting}}
 
     async def starts() -> None:
         for name in unknown_sources(settings, await stores.stores()):
