@@ -8,10 +8,19 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 DEADLINE = 60.0
+
+
+def wait_until(happened: Callable[[], bool], what: str) -> None:
+    """Until something outside is so; AssertionError where it never is."""
+    end = time.monotonic() + DEADLINE
+    while not happened():
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.05)
 
 
 class Manager:
@@ -42,13 +51,8 @@ class Manager:
 
     def until(self, model: str, value: str) -> dict[str, Any]:
         """The model's entry as soon as its status is this."""
-        end = time.monotonic() + DEADLINE
-        while time.monotonic() < end:
-            entry = self.all().get(model)
-            if entry is not None and entry["status"]["value"] == value:
-                return entry
-            time.sleep(0.05)
-        raise AssertionError(f"{model} never was {value}: {self.all()}")
+        wait_until(lambda: self.all().get(model, {}).get("status", {}).get("value") == value, f"{model} is {value}")
+        return self.all()[model]
 
     def listen(self) -> Listener:
         host, port = self._place.split(":")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from api_server import KEY, Running, serving
 from hub_server import Hub, serve
-from model_client import Manager
+from model_client import Manager, wait_until
 from tiny_models import gguf_bytes, sentence_files, write_files
 
 from models.installed import InstalledModel
@@ -104,8 +104,7 @@ def test_a_stopped_download_goes_on_where_it_stopped(hub: Hub, server: Running, 
     hub.stall_after = 2_000_000
     manager.ask("/models", TINY)
     assert hub.stalled.wait(60)
-    while [path.stat().st_size for path in half_downloads(server)] != [2_000_000]:
-        pass
+    wait_until(lambda: [path.stat().st_size for path in half_downloads(server)] == [2_000_000], "the bytes are on the disk")
     assert manager.ask("/models/unload", TINY)[0] == 200
     assert manager.all()[TINY]["status"]["value"] == "stopped"
     hub.stall_after = 0
