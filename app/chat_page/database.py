@@ -120,10 +120,11 @@ def _opened(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
         with contextlib.closing(database):
             yield database
     except sqlite3.DatabaseError as error:
-        raise _told(error, path) from error
+        raise told(error, path) from error
 
 
-def _told(error: sqlite3.DatabaseError, path: Path) -> OndolError:
+def told(error: sqlite3.DatabaseError, path: Path) -> OndolError:
+    """SQLite's failure by what its receiver does next."""
     said = str(error)
     if "locked" in said or "busy" in said:
         return Conflict(f"{path} is locked by another program.", hint=f"Try again in a moment. {BY_HAND}")

@@ -97,7 +97,7 @@ def test_none_at_all_says_how_to_get_one_and_how_large_it_is(tmp_path: Path) -> 
 
 
 def test_on_windows_the_commands_are_powershells() -> None:
-    assert '& "' in how_to_get(Path("C:/Users/나/ondol/open-webui"), windows=True)
+    assert '& "' in how_to_get(Path("D:/나/ondol/open-webui"), windows=True)
 
 
 def test_docker_wanted_but_missing_says_how_to_fetch_the_image(environment: Path, tmp_path: Path) -> None:
