@@ -58,6 +58,7 @@ class LocalModels:
         here = [
             ManagedModel(
                 id=model.id,
+                name=model.name,
                 kind=model.kind,
                 state=_STATES.get(self._embed.state, "unloaded") if model.id == embedder else model.state,
                 size_bytes=model.size_bytes,

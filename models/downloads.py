@@ -59,8 +59,10 @@ class _Job:
             self.under_way.set()
 
     def end(self, model: str, error: OndolError | None) -> None:
-        state = "finished" if error is None else "stopped" if isinstance(error, Cancelled) else "failed"
-        self.seen = replace(self.seen, state=state, model=model, error=error)
+        if isinstance(error, Cancelled):
+            self.seen = replace(self.seen, state="stopped")
+        else:
+            self.seen = replace(self.seen, state="finished" if error is None else "failed", model=model, error=error)
         self.under_way.set()
         self.ended.set()
 

@@ -45,9 +45,9 @@ def _entry(model: ManagedModel, created: int) -> dict[str, Any]:
         "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
         "status": _status(model),
     }
-    if model.run:
-        entry["display_name"] = _display_name(model)
-    else:
+    if shown := _display_name(model) if model.run else model.name:
+        entry["display_name"] = shown
+    if not model.run:
         entry["meta"] = {"size": model.size_bytes, "n_params": model.parameters, "n_ctx_train": model.context}
     return entry
 
@@ -59,7 +59,7 @@ def _status(model: ManagedModel) -> dict[str, Any]:
     if model.state == "downloading":
         status["progress"] = _progress(model)
     if model.error is not None:
-        status |= {"failed": model.state == "failed", **to_openai(model.error)}
+        status |= {"failed": True, **to_openai(model.error)}
     return status
 
 
@@ -69,8 +69,10 @@ def _progress(model: ManagedModel) -> dict[str, Any]:
 
 def _display_name(model: ManagedModel) -> str:
     """`OWNER/NAME: 42 % of 2.5 GB`; of a failed one, why."""
-    if model.state != "downloading":
-        return f"{model.id}: {model.error or model.state}"
+    if model.state == "stopped":
+        return f"{model.id}: stopped; to load it is to go on"
+    if model.error is not None:
+        return f"{model.id}: {model.error}"
     if model.stage == "waiting":
         return f"{model.id}: {model.file}"
     if model.total:
@@ -101,14 +103,14 @@ def changes(before: Seen, after: Seen) -> Iterator[dict[str, Any]]:
 
 
 def _change(was: ManagedModel | None, now: ManagedModel) -> dict[str, Any] | None:
-    same = was is not None and (was.run, was.state) == (now.run, now.state)
-    if not now.run:
-        status = _status(now)
-        return None if same else {"event": "status_change", "data": {"status": status.pop("value"), **status}}
-    if now.state == "downloading":
-        return {"event": "download_progress", "data": {"progress": _progress(now)}}
-    if same:
+    if now.state == "downloading" and (progress := _progress(now)):
+        return {"event": "download_progress", "data": {"progress": progress}}
+    if was is not None and (was.run, was.state) == (now.run, now.state):
         return None
     if now.state == "finished":
         return {"event": "download_finished", "data": {"id": now.becomes}}
-    return {"event": "download_failed", "data": to_openai(now.error) if now.error is not None else {}}
+    if now.run and now.state in ("failed", "stopped"):
+        return {"event": "download_failed", "data": to_openai(now.error) if now.error is not None else {}}
+    status = _status(now)
+    status.pop("progress", None)
+    return {"event": "status_change", "data": {"status": status.pop("value"), **status}}

@@ -49,11 +49,12 @@ class ManagedModel:
     """A model on this computer, or a download (`run` counts its starts, 0: it is none).
 
     `state`: unloaded | loading | loaded | failed of a model; downloading | finished | failed | stopped of a download.
-    Of a download: `id` is its source, `stage` and `file` what it is at, `done` and `total` its bytes (0: not known),
-    `becomes` the id of the model that came of it.
+    `name` is for people, "" where it is the id. Of a download: `id` is its source, `stage` and `file` what it is at,
+    `done` and `total` its bytes (0: not known), `becomes` the id of the model that came of it.
     """
 
     id: str
+    name: str = ""
     kind: str = "chat"
     state: str = "unloaded"
     size_bytes: int | None = None

@@ -26,6 +26,7 @@ def test_a_model_shows_its_state_and_measures_and_no_path() -> None:
     assert shown["meta"] == {"size": 95_000_000, "n_params": 134_000_000, "n_ctx_train": 2048}
     assert "display_name" not in shown
     assert "path" not in shown
+    assert entry(ManagedModel("tiny", name="Tiny"))["display_name"] == "Tiny"
 
 
 def test_a_load_that_failed_is_unloaded_and_failed() -> None:
@@ -67,7 +68,10 @@ def test_what_changes_of_a_model_is_told(before: list[ManagedModel], after: list
     assert told(before, after) == events
 
 
-def test_a_download_is_told_from_its_first_byte_to_its_model() -> None:
+def test_a_download_is_told_from_its_start_to_its_model() -> None:
+    begun = ManagedModel(COMING.id, state="downloading", run=1, stage="finding", file="o/n")
+    assert told([], [begun]) == [{"model": COMING.id, "event": "status_change", "data": {"status": "downloading"}}]
+    assert told([begun], [begun]) == []
     finished = ManagedModel(COMING.id, state="finished", run=1, becomes="tiny")
     [progress] = told([], [COMING])
     assert progress == {"model": COMING.id, "event": "download_progress", "data": {"progress": {"n.gguf": {"done": 40, "total": 100}}}}
@@ -84,6 +88,13 @@ def test_a_download_that_fails_twice_between_looks_is_told_for_each_start() -> N
     again = ManagedModel(FAILED.id, state="failed", run=2, error=FAILED.error)
     assert [event["event"] for event in told([FAILED], [again])] == ["download_failed"]
     assert told([again], [again]) == []
+
+
+def test_a_stopped_download_says_how_it_goes_on() -> None:
+    stopped = ManagedModel(COMING.id, state="stopped", run=1, stage="downloading", done=40, total=100)
+    assert entry(stopped)["status"] == {"value": "stopped"}
+    assert "to load it is to go on" in str(entry(stopped)["display_name"])
+    assert told([COMING], [stopped]) == [{"model": COMING.id, "event": "download_failed", "data": {}}]
 
 
 def test_a_cancelled_download_is_removed() -> None:
