@@ -220,11 +220,10 @@ class LlamaBackend:
                         await self._end(place, "idle")
 
     async def close(self) -> None:
-        """End all engines."""
+        """End all engines, also those that are on their way out."""
         if self._watch is not None:
             self._watch.cancel()
-        await asyncio.gather(*(place.engine.stop() for place in self._places.values()))
-        self._places.clear()
+        await asyncio.gather(*(self._end(place, "closing") for place in list(self._places.values())), *self._tidying)
 
 
 def title(model: InstalledModel) -> str:

@@ -142,3 +142,12 @@ def test_a_request_without_messages_or_text_says_what_to_send() -> None:
         prompter().tokens(Generation())
     with pytest.raises(BadRequest, match="empty"):
         prompter().tokens(Generation(prompt=""))
+
+
+def test_a_prompt_says_whether_its_template_has_opened_the_tag_of_reasoning() -> None:
+    thinking = CHATML + "{% if enable_thinking %}{{ '<think>\n' }}{% endif %}"
+    on = Generation(messages=(Message("user", "hi"),), template_values={"enable_thinking": True})
+    assert prompter(thinking).prompt(on).opened == "<think>"
+    assert prompter(thinking).prompt(ask("hi")).opened == ""
+    assert prompter(thinking).prompt(ask("What does <think>")).opened == ""
+    assert prompter().prompt(Generation(prompt="<think>")).opened == ""
