@@ -104,6 +104,14 @@ def test_a_fact_that_nobody_asked_for_stands_behind_a_sentence_of_the_same_row()
     assert quote.choose("Which customer_id was it?", _vector(1, 0), found, alike, trust=1.0, limit=1)[0].text == "customer_id: 13"
 
 
+def test_a_heading_that_only_repeats_the_question_is_no_answer() -> None:
+    found = quote.candidates([passage("a", "Firing. The kiln reaches 940 degrees.")])
+    shown = quote.choose("How hot is the firing?", None, found, (), trust=1.0)
+    assert [one.text for one in shown] == ["The kiln reaches 940 degrees."]
+    alone = quote.candidates([passage("a", "Firing.")])
+    assert [one.text for one in quote.choose("How hot is the firing?", None, alone, (), trust=1.0)] == ["Firing."]
+
+
 def test_the_same_sentence_is_quoted_once() -> None:
     found = quote.candidates([passage("a", "Payday is Friday."), passage("b", "Payday is Friday.")])
     assert len(quote.choose("payday", None, found, (), trust=1.0)) == 1

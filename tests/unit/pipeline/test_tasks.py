@@ -92,3 +92,14 @@ def test_what_a_model_wrote_counts_where_the_page_can_read_it() -> None:
     assert usable(Task.TAGS, '{"tags": ["a", "b"]}') == '{"tags": ["a", "b"]}'
     for text in ("Leave", '{"title": ""}', '{"title": ["Leave"]}', '{"tags": "Leave"}', "{nonsense}", "[1]"):
         assert usable(Task.TITLE, text) is None
+
+
+def test_what_may_follow_is_offered_in_the_language_of_the_chat() -> None:
+    about = About((), ("When is payday?", "월급날은 언제인가요?"))
+    assert json.loads(answer(Task.FOLLOW_UPS, prompt("follow_ups", "USER: 연차는 며칠인가요?"), about)) == {
+        "follow_ups": ["월급날은 언제인가요?"]
+    }
+    assert json.loads(answer(Task.FOLLOW_UPS, prompt("follow_ups", "USER: leave?"), about)) == {"follow_ups": ["When is payday?"]}
+    assert json.loads(answer(Task.FOLLOW_UPS, prompt("follow_ups", "USER: leave?"), About((), ("월급날은?",)))) == {
+        "follow_ups": ["월급날은?"]
+    }
