@@ -1,9 +1,10 @@
-"""`ondol doctor`: what is here, what is missing, and what to do about it."""
+"""`ondol doctor`: what is here, what is missing, and what to do about it; `--offline`: the proof that nothing leaves this machine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,11 +31,24 @@ def add(command: typer.Typer) -> None:
     """Put the command in its place."""
 
     @command.command()
-    def doctor(json: Json = False) -> None:
+    def doctor(
+        offline: Annotated[bool, typer.Option("--offline", help="Prove that nothing leaves this machine, as a report.")] = False,
+        run: Annotated[
+            bool, typer.Option("--run", help="With --offline (Linux): also work for a minute where there is no network.")
+        ] = False,
+        report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="With --offline: write the report there.")] = None,
+        json: Json = False,
+    ) -> None:
         """Look at this installation: settings, disk, libraries, models, stores, server. Exit status 1 where something is amiss."""
         out = Output(json=json)
 
         def work() -> int:
+            if offline:
+                return _prove(out, run=run, file=report)
+            if run or report is not None:
+                from app.core.errors import BadRequest
+
+                raise BadRequest("--run and --report belong to the offline report.", hint="Write `ondol doctor --offline` with them.")
             findings = examine()
             for one in findings:
                 out.data({"part": one.part, "ok": one.ok, "found": one.found, "remedy": one.remedy})
@@ -44,6 +58,25 @@ def add(command: typer.Typer) -> None:
             return 0 if all(one.ok for one in findings) else 1
 
         guarded(work, out)
+
+
+def _prove(out: Output, *, run: bool, file: Path | None) -> int:
+    from app.cli.offline.prove import examine as prove
+    from app.cli.offline.report import markdown
+    from app.core import atomic_file
+    from app.core.paths import Home
+
+    made = prove(Home.find(), run=run, step=lambda now: out.note(f"· looking at {now}"))
+    page = markdown(made)
+    for part in made.parts:
+        for one in part.checks:
+            out.data({"part": part.title, "what": one.what, "ok": one.ok, "found": one.found, "remedy": one.remedy})
+    out.data({"verdict": made.verdict, "ok": not made.open, **dict(made.facts)})
+    out.text(page.rstrip())
+    if file is not None:
+        atomic_file.write(file.expanduser().absolute(), page, mode=0o644)
+        out.note(f"The report is in {file}.")
+    return 1 if made.open else 0
 
 
 def examine() -> list[Finding]:

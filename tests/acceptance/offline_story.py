@@ -34,6 +34,13 @@ def tell(dsn: str, *statements: str) -> None:
             connection.execute(statement)  # type: ignore[call-overload]
 
 
+def last(product: Product, *words: str) -> dict[str, Any]:
+    """The last line of a command that must succeed."""
+    line = product.lines(*words)[-1]
+    assert "error" not in line or not line["error"], line
+    return line
+
+
 def tables(dsn: str) -> None:
     tell(
         dsn,
@@ -71,7 +78,7 @@ def story(home: Path, models: Path, dsn: str) -> dict[str, Any]:
     seen["search"] = product.lines("search", "How many days may a scale be sent back?", "--in", "shop", "--limit", "1")[0]["content"][0][
         "text"
     ]
-    seen["ask"] = product.lines("ask", "How many days may a customer send a scale back?")[-1]["answer"]
+    seen["ask"] = last(product, "ask", "How many days may a customer send a scale back?")["answer"]
     with product.serving() as served:
         seen["rows"] = product.lines("ingest", "postgres", dsn, "--table", "scales", "--title", "{name}", "--into", "shop")[-1]
         tell(dsn, "INSERT INTO scales VALUES ('B5', 'Bilby jewellery scale', 3210, 'Weighs rings.')")

@@ -1,0 +1,93 @@
+"""Which hosts the configuration lets Ondol reach, and who names each. Reads settings and the book; asks no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from app.cli.offline.report import Check
+from app.core.errors import OndolError
+from app.core.hosts import is_this_machine, named_in, split
+from app.core.paths import Home
+from app.core.settings import Plug, Settings
+
+
+def checks(home: Home, settings: Settings) -> list[Check]:
+    """The setting with its place, each backend, each source, each ingested database."""
+    offline = settings.network == "offline"
+    place = settings.where("network")
+    found = [
+        Check(
+            "the network setting",
+            True,
+            f"`network: {settings.network}`, set by {place}. "
+            + (
+                "This machine and configured data sources alone."
+                if offline
+                else "This machine, the hosts below, and a model's own host while its owner has asked for the download."
+            ),
+        )
+    ]
+    found += [_backend(name, plug, offline, settings.where(f"backends.{name}")) for name, plug in settings.backends.items()]
+    found += [Check(f"source `{name}`", True, _reached(list(named_in(plug.config)))) for name, plug in settings.sources.items()]
+    if not settings.backends and not settings.sources:
+        found.append(Check("backends and sources", True, "none is configured: this machine's models and stores alone"))
+    return [*found, *_databases(home)]
+
+
+def addresses(settings: Settings) -> tuple[list[Any], list[Any]]:
+    """(backends, sources) as `egress.policy_for` takes them, an address that a backend has by itself among them."""
+    return [[plug.config, _own_address(name, plug)] for name, plug in settings.backends.items()], [
+        plug.config for plug in settings.sources.values()
+    ]
+
+
+def _backend(name: str, plug: Plug, offline: bool, where: str) -> Check:
+    places = sorted({*named_in(plug.config), *named_in(_own_address(name, plug))})
+    far = [place for place in places if not is_this_machine(split(place)[0])]
+    if offline and far:
+        return Check(f"backend `{name}`", False, f"asks {', '.join(far)} ({where})", "Remove it: the server refuses to start with it.")
+    return Check(f"backend `{name}`", True, _reached(places))
+
+
+def _own_address(name: str, plug: Plug) -> str:
+    """Where a backend of OpenAI's kind goes when its configuration doesn't say."""
+    if plug.type != "openai":
+        return ""
+    from app.backends.openai import OpenAIBackend
+
+    return OpenAIBackend(name, plug.config).address
+
+
+def _reached(places: list[str]) -> str:
+    far = [place for place in places if not is_this_machine(split(place)[0])]
+    return f"may reach {', '.join(far)}" if far else "this machine alone"
+
+
+def _databases(home: Home) -> Iterator[Check]:
+    """Databases that were ingested: `ondol ingest sync` reads them again, through PostgreSQL's own library."""
+    if not home.book.exists():
+        return
+    from ingest.book import queries
+    from ingest.book.engine import open_book
+
+    try:
+        with open_book(home.book) as book, book.read() as connection:
+            known = queries.known_sources(connection)
+    except OndolError as error:
+        yield Check("ingested databases", False, f"the book can't be read: {error.message}", error.hint)
+        return
+    for store, kind, name, spec in known:
+        if kind == "postgres":
+            yield Check(f"database `{name}` (store `{store}`)", True, database(spec["dsn"]))
+
+
+def database(dsn: Mapping[str, str]) -> str:
+    """Where a database of these connection parameters lies. Pure."""
+    hosts = [host for host in (dsn.get("hostaddr") or dsn.get("host") or "").split(",") if host]
+    far = [host for host in hosts if not host.startswith(("/", "@")) and not is_this_machine(host)]
+    if far:
+        return f"`ondol ingest` reaches {', '.join(far)}: you named it when it was ingested"
+    if not hosts and dsn.get("service"):
+        return f"`ondol ingest` reaches what PostgreSQL's service `{dsn['service']}` names"
+    return "this machine alone (loopback or a local socket)"
