@@ -46,27 +46,25 @@ class LocalSentences:
         of = await self._fingerprint()
         if of != self._of:
             self._of, self._bytes, self._known, self._coming = of, 0, OrderedDict(), {}
-        wanted = {text: self._known.get(text) or self._coming.get(text) for text in texts}
-        missing = [text for text, found in wanted.items() if found is None]
+        missing = [text for text in dict.fromkeys(texts) if text not in self._known and text not in self._coming]
         if missing:
-            wanted.update(self._embed(missing))
-        for text in wanted:
-            if text in self._known:
-                self._known.move_to_end(text)
+            self._embed(missing)
+        for text in filter(self._known.__contains__, texts):
+            self._known.move_to_end(text)
+        wanted = {text: self._known[text] if text in self._known else self._coming[text] for text in texts}
         found = {
             text: vector if not isinstance(vector, asyncio.Future) else await asyncio.shield(vector) for text, vector in wanted.items()
         }
         return [found[text] for text in texts]
 
-    def _embed(self, texts: Sequence[str]) -> dict[str, asyncio.Future[Vector]]:
+    def _embed(self, texts: Sequence[str]) -> None:
         """Begin to embed; in a task of its own, as others may come to wait for it when the one who asked has left."""
         loop = asyncio.get_running_loop()
-        begun = {text: loop.create_future() for text in texts}
+        begun: dict[str, asyncio.Future[Vector]] = {text: loop.create_future() for text in texts}
         self._coming.update(begun)
         task = asyncio.create_task(self._deliver(begun, self._coming, self._of), name="embed sentences")
         self._work.add(task)
         task.add_done_callback(self._work.discard)
-        return begun
 
     async def _deliver(self, begun: dict[str, asyncio.Future[Vector]], coming: dict[str, asyncio.Future[Vector]], of: str) -> None:
         try:
