@@ -106,6 +106,7 @@ class Engine:
         self._free = set(range(decoder.sequences))
         self._running: dict[int, Request] = {}
         self._waiting: dict[int, Request] = {}
+        self._work: list[tuple[Request, int]] = []
         self._abandoned = Abandoned(decoder.interrupt)
         self._interrupted = 0
         self._prompt_speed = 0.0  # seconds per token
@@ -171,16 +172,25 @@ class Engine:
 
     def step(self) -> list[Output]:
         """Decide, compute one batch, choose a token for every row whose prompt is done, and hand out places and text."""
+        return [*self.arrange(), *self.compute()]
+
+    def arrange(self) -> list[Output]:
+        """The first half of a step, which takes no time: who is let in and who makes room; places in the queue that have changed."""
         plan = scheduler.schedule(_rows(self._running), _rows(self._waiting), self._limits())
         for id in plan.evict:
             self._move_out(id)
         for id in plan.admit:
             self._move_in(id)
-        outputs = self._places()
-        work = sorted(((self._running[id], count) for id, count in plan.work), key=lambda one: one[0].sequence)
+        self._work = sorted(((self._running[id], count) for id, count in plan.work), key=lambda one: one[0].sequence)
+        return self._places()
+
+    def compute(self) -> list[Output]:
+        """The second half, right after the first: the batch, and the text that comes of it."""
+        work, self._work = self._work, []
         status, ends = self._decode(work)
         if status:
-            return outputs + self._failed(status, [request for request, _ in work])
+            return self._failed(status, [request for request, _ in work])
+        outputs = []
         for (request, count), end in zip(work, ends, strict=True):
             request.done += count
             if request.done == len(request.tokens):

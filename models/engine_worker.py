@@ -90,9 +90,9 @@ def serve(channel: Channel, loaded: LoadedEngine) -> None:
         while call is not None:
             _take(channel, loaded, call)
             call = channel.get(timeout=0)
-        crowd.tell(*engine.crowd)
-        if not engine.idle:
-            for output in engine.step():
+        # Places are told and counts are true before a batch is computed, which may take a second.
+        for half in (engine.arrange, engine.compute):
+            for output in [] if engine.idle else half():
                 _send(channel, output)
             crowd.tell(*engine.crowd)
 
