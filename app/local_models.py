@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -75,10 +76,13 @@ class LocalModels:
         return _under_way(await self._downloads.begun(download.id, BEGIN_PATIENCE))
 
     async def load(self, name: str) -> None:
-        """Load a model; a load that takes long goes on by itself. An ended download goes on."""
-        if (download := self._downloads.find(name)) is not None and download.state in ("failed", "stopped"):
+        """Load a model; a load that takes long goes on by itself. An ended download goes on. Conflict while it is being downloaded."""
+        download = self._downloads.find(name)
+        if download is not None and download.state in ("failed", "stopped"):
             await self._downloads.begun(self._downloads.resume(download.id).id, BEGIN_PATIENCE)
             return
+        if download is not None and download.state == "downloading":
+            raise Conflict(f"'{download.id}' is still being downloaded.", hint="Load it when it is here.")
         task = asyncio.create_task(self._load(name), name=f"load {name}")
         self._loads.add(task)
         task.add_done_callback(self._loads.discard)
@@ -88,20 +92,23 @@ class LocalModels:
             task.result()
 
     async def _load(self, name: str) -> None:
-        if (await self._kind(name)) == "chat":
-            await self._engines.load(name)
-        elif name == await self._embedder():
+        model = await self._model(name)
+        if model.kind == "chat":
+            await self._engines.load(model.id)
+        elif model.id == await self._embedder():
             await self._embed.start()
         else:
-            raise BadRequest(f"Another embedding model than '{name}' is in use.", hint=f"`ondol models use {name}` changes that.")
+            raise BadRequest(f"Another embedding model than '{model.id}' is in use.", hint=f"`ondol models use {model.id}` changes that.")
 
     async def unload(self, name: str) -> None:
         """Out of memory. A download is stopped; what came stays, for the next start."""
         if (download := self._downloads.find(name)) is not None and download.state == "downloading":
             await self._downloads.stop(download.id)
-        elif (await self._kind(name)) == "chat":
-            await self._engines.unload(name)
-        elif name == await self._embedder():
+            return
+        model = await self._model(name)
+        if model.kind == "chat":
+            await self._engines.unload(model.id)
+        elif model.id == await self._embedder():
             await self._embed.stop()
 
     async def remove(self, name: str) -> None:
@@ -109,16 +116,17 @@ class LocalModels:
         if (download := self._downloads.find(name)) is not None and download.state != "finished":
             await self._downloads.discard(download.id)
             return
-        if (await self._kind(name)) == "chat":
-            await self._engines.unload(name)
-        elif name == await self._embedder():
+        model = await self._model(name)
+        if model.kind == "chat":
+            await self._engines.unload(model.id)
+        elif model.id == await self._embedder():
             if stores := [store.name for store in await self._stores()]:
                 raise Conflict(
-                    f"'{name}' is what the stores are searched with ({', '.join(stores)}).",
-                    hint=f"If that is meant: ondol models remove {name}",
+                    f"'{model.id}' is what the stores are searched with ({', '.join(stores)}).",
+                    hint=f"If that is meant: ondol models remove {model.id}",
                 )
             await self._embed.stop()
-        await asyncio.to_thread(self._library.remove, name)
+        await asyncio.to_thread(self._library.remove, model.id)
 
     async def close(self) -> None:
         """End what is under way."""
@@ -126,12 +134,16 @@ class LocalModels:
             task.cancel()
         await self._downloads.close()
 
-    async def _kind(self, name: str) -> str:
-        known = await self._engines.models()
-        found = next((model for model in known if model.id == name), None)
-        if found is None:
+    async def _model(self, name: str) -> ModelInfo:
+        """By its id, or by the source that it was pulled from: programs go on calling a model what they asked for."""
+        known = {model.id: model for model in await self._engines.models()}
+        if name not in known:
+            with contextlib.suppress(OndolError):
+                pulled = await asyncio.to_thread(self._library.from_source, reference.read(name))
+                name = pulled.id if pulled is not None else name
+        if name not in known:
             raise ModelNotFound(f"There is no model '{name}' on this computer.", hint="GET /models lists them.", param="model")
-        return found.kind
+        return known[name]
 
     async def _embedder(self) -> str:
         try:

@@ -97,12 +97,12 @@ class Library:
             if on_progress is not None:
                 on_progress(progress)
 
-        if (model := self._from_source(spec)) is not None:
+        if (model := self.from_source(spec)) is not None:
             return model
         self.check_network(spec)
         stop.check()
         with self._alone(spec, told, wait, stop):
-            return self._from_source(spec) or self._pull(spec, told, stop)
+            return self.from_source(spec) or self._pull(spec, told, stop)
 
     def check_network(self, spec: Spec) -> None:
         """EgressRefused where this source lies behind a network that may not be used."""
@@ -223,7 +223,8 @@ class Library:
             return []
         return [child for child in self._root.iterdir() if child.name == names.slug(child.name) and (child / RECORD).is_file()]
 
-    def _from_source(self, spec: Spec) -> InstalledModel | None:
+    def from_source(self, spec: Spec) -> InstalledModel | None:
+        """The model that was pulled from there."""
         return next((model for model in self.list() if model.source == spec.text), None)
 
     def _default(self, kind: str, order: Callable[[InstalledModel], tuple[float, str]]) -> InstalledModel | None:

@@ -68,16 +68,16 @@ def _progress(model: ManagedModel) -> dict[str, Any]:
 
 
 def _display_name(model: ManagedModel) -> str:
-    """`OWNER/NAME: 42 % of 2.5 GB`; of a failed one, why."""
-    if model.state == "stopped":
-        return f"{model.id}: stopped; to load it is to go on"
+    """What it is at, first: long names are cut off on the page, and the id stands below. Of a failed one, why."""
     if model.error is not None:
-        return f"{model.id}: {model.error}"
+        return str(model.error)
+    if model.state == "stopped":
+        return f"stopped, load it to go on: {model.id}"
     if model.stage == "waiting":
-        return f"{model.id}: {model.file}"
+        return model.file
     if model.total:
         word = "checking, " if model.stage == "installing" else ""
-        return f"{model.id}: {word}{100 * model.done // model.total} % of {size(model.total)}"
+        return f"{word}{100 * model.done // model.total} % of {size(model.total)}: {model.id}"
     return model.id
 
 

@@ -80,6 +80,8 @@ def test_a_download_shows_its_bytes_while_it_runs_and_is_one_however_often_it_is
     assert 0 < progress["done"] <= 3_000_000
     assert f"{100 * progress['done'] // len(LARGE)} % of " in shown["display_name"]
     assert len(hub.ranges("/Tiny-Q4_K_M.gguf")) == 1
+    status, body = manager.ask("/models/load", TINY)
+    assert (status, body["error"]["code"]) == (409, "conflict")
     assert manager.remove(TINY)[0] == 200
     listener.leave()
 
@@ -180,6 +182,14 @@ def test_a_model_that_is_here_is_not_fetched_again(hub: Hub, manager: Manager) -
     hub.asked.clear()
     assert manager.ask("/models", TINY) == (200, {"success": True, "status": "completed"})
     assert hub.asked == []
+
+
+def test_a_model_still_goes_by_the_name_that_it_was_asked_for_by(hub: Hub, manager: Manager) -> None:
+    manager.ask("/models", TINY)
+    manager.until("tiny", "unloaded")
+    assert manager.ask("/models/unload", TINY)[0] == 200
+    assert manager.remove(f"https://huggingface.co/{TINY}")[0] == 200
+    assert manager.all() == {}
 
 
 def test_a_fourth_download_waits_for_its_turn_outside(hub: Hub, manager: Manager) -> None:
