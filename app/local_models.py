@@ -102,7 +102,7 @@ class LocalModels:
 
     async def unload(self, name: str) -> None:
         """Out of memory. A download is stopped; what came stays, for the next start."""
-        if (download := self._downloads.find(name)) is not None and download.state == "downloading":
+        if (download := self._downloads.find(name)) is not None and download.state != "finished":
             await self._downloads.stop(download.id)
             return
         model = await self._model(name)

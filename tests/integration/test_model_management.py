@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from hub_server import Hub, serve
 from model_client import Manager, wait_until
 from tiny_models import gguf_bytes, sentence_files, write_files
 
+from app.api.management import LOOK
+from app.api.parts import ManagedModel
 from models.installed import InstalledModel
 
 LARGE = gguf_bytes(rows=40_000, seed=7)  # 5 MB
@@ -42,6 +45,26 @@ def manager(server: Running) -> Manager:
 
 def half_downloads(server: Running) -> list[Path]:
     return [path for path in server.library_folder.rglob("*.part") if path.is_file()]
+
+
+def test_nobody_is_looked_out_for_after_the_listener_has_left(server: Running, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, look = [0], server.managed.models
+
+    async def counted() -> Sequence[ManagedModel]:
+        looks[0] += 1
+        return await look()
+
+    monkeypatch.setattr(server.managed, "models", counted)
+    listener = manager.listen()
+    wait_until(lambda: looks[0] > 2, "the models are looked at while somebody listens")
+    listener.leave()
+
+    def rests() -> bool:
+        before = looks[0]
+        time.sleep(3 * LOOK)
+        return looks[0] == before
+
+    wait_until(rests, "the models are looked at no more")
 
 
 @pytest.mark.parametrize(
@@ -148,6 +171,7 @@ def test_the_line_of_a_failed_download_goes_with_delete(hub: Hub, manager: Manag
     hub.flips_a_byte = True
     manager.ask("/models", TINY)
     manager.until(TINY, "failed")
+    assert manager.ask("/models/unload", TINY)[0] == 200
     assert manager.remove(TINY)[0] == 200
     assert manager.all() == {}
 
