@@ -237,16 +237,22 @@ def _is_address(host: str) -> bool:
 if sys.platform == "win32":
 
     def _watch_overlapped_connects(guard: Guard) -> None:
-        """Windows' event loop connects without an audit event."""
+        """Windows' event loop connects, and sends datagrams, without an audit event."""
         from asyncio.windows_events import IocpProactor
 
-        connect = IocpProactor.connect
+        connect, send = IocpProactor.connect, IocpProactor.sendto
 
         def checked(self: IocpProactor, conn: socket.socket, address: Any) -> Any:
             guard.hook("socket.connect", (conn, address))
             return connect(self, conn, address)
 
+        def checked_send(self: IocpProactor, conn: socket.socket, buf: Any, flags: int = 0, addr: Any = None) -> Any:
+            if addr is not None:
+                guard.hook("socket.sendto", (conn, addr))
+            return send(self, conn, buf, flags, addr)
+
         IocpProactor.connect = checked  # type: ignore[method-assign]
+        IocpProactor.sendto = checked_send  # type: ignore[method-assign]
 
 else:
 

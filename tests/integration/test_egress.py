@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -227,3 +228,50 @@ def test_a_worker_keeps_the_policy_of_its_parent(tmp_path: Path) -> None:
                 await worker.stop()
         asyncio.run(main())
     """)
+
+
+def test_offline_the_guard_stands_before_a_source_of_ones_own_is_made(tmp_path: Path) -> None:
+    (tmp_path / "talkative_source.py").write_text(
+        textwrap.dedent("""
+            import socket
+            class Talkative:
+                def __init__(self):
+                    socket.create_connection(("192.0.2.1", 80), 1)
+                async def search(self, query):
+                    return []
+        """),
+        encoding="utf-8",
+    )
+    (tmp_path / "config.yaml").write_text("network: offline\nsources: {mine: {type: 'talkative_source:Talkative'}}\n", encoding="utf-8")
+    environment = {
+        **os.environ,
+        "ONDOL_HOME": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", ""))),
+    }
+    line = [sys.executable, "-m", "app.cli", "serve", "--port", "0"]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 77
+    assert "192.0.2.1" in done.stderr
+
+
+def test_the_models_command_and_the_tray_have_a_guard_too(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    commands = {
+        "import app.cli.models; app.cli.models._library()": tmp_path,
+        # A data folder that can't be made ends the tray before it starts a server, and after it has its guard.
+        "import tray.main; tray.main.main()": tmp_path / "file" / "home",
+    }
+    for command, home in commands.items():
+        code = f"""
+import contextlib, socket
+from app.core.errors import BadSetting, EgressRefused
+with contextlib.suppress(BadSetting):
+    {command}
+try:
+    socket.create_connection(("192.0.2.1", 80), 1)
+except EgressRefused:
+    print("refused")
+"""
+        line = [sys.executable, "-c", code]
+        done = subprocess.run(line, env={**os.environ, "ONDOL_HOME": str(home)}, capture_output=True, text=True, check=False, timeout=60)
+        assert done.stdout == "refused\n", done.stderr

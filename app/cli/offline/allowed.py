@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from app.core.errors import OndolError
 from app.core.hosts import is_this_machine, named_in, split
 from app.core.paths import Home
 from app.core.settings import Plug, Settings
+
+ANY = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 def checks(home: Home, settings: Settings) -> list[Check]:
@@ -28,6 +31,7 @@ def checks(home: Home, settings: Settings) -> list[Check]:
             ),
         )
     ]
+    found.append(Check("who may call", True, _listening(settings)))
     found += [_backend(name, plug, offline, settings.where(f"backends.{name}")) for name, plug in settings.backends.items()]
     found += [Check(f"source `{name}`", True, _reached(list(named_in(plug.config)))) for name, plug in settings.sources.items()]
     if not settings.backends and not settings.sources:
@@ -40,6 +44,14 @@ def addresses(settings: Settings) -> tuple[list[Any], list[Any]]:
     return [[plug.config, _own_address(name, plug)] for name, plug in settings.backends.items()], [
         plug.config for plug in settings.sources.values()
     ]
+
+
+def _listening(settings: Settings) -> str:
+    host = settings.server.host
+    if is_this_machine(host) and host not in ANY:
+        return f"the server listens on {host}: this machine alone"
+    place = settings.where("server.host")
+    return f"the server listens on {host} ({place}): other machines may call it with the key, and get answers"
 
 
 def _backend(name: str, plug: Plug, offline: bool, where: str) -> Check:
@@ -79,15 +91,18 @@ def _databases(home: Home) -> Iterator[Check]:
         return
     for store, kind, name, spec in known:
         if kind == "postgres":
-            yield Check(f"database `{name}` (store `{store}`)", True, database(spec["dsn"]))
+            yield Check(f"database `{name}` (store `{store}`)", True, database(spec["dsn"], os.environ))
 
 
-def database(dsn: Mapping[str, str]) -> str:
+def database(dsn: Mapping[str, str], environ: Mapping[str, str]) -> str:
     """Where a database of these connection parameters lies. Pure."""
-    hosts = [host for host in (dsn.get("hostaddr") or dsn.get("host") or "").split(",") if host]
+    # What a connection string leaves out, PostgreSQL's library takes from the environment.
+    service = dsn.get("service") or environ.get("PGSERVICE") or ""
+    named = dsn.get("hostaddr") or dsn.get("host") or ("" if service else environ.get("PGHOSTADDR") or environ.get("PGHOST") or "")
+    hosts = [host for host in named.split(",") if host]
     far = [host for host in hosts if not host.startswith(("/", "@")) and not is_this_machine(host)]
     if far:
         return f"`ondol ingest` reaches {', '.join(far)}: you named it when it was ingested"
-    if not hosts and dsn.get("service"):
-        return f"`ondol ingest` reaches what PostgreSQL's service `{dsn['service']}` names"
+    if not hosts and service:
+        return f"`ondol ingest` reaches what PostgreSQL's service `{service}` names"
     return "this machine alone (loopback or a local socket)"

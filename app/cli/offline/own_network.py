@@ -22,6 +22,8 @@ def leave() -> list[str]:
     """
     if sys.platform != "linux":
         raise NotReady("Only Linux lets a process leave the network.", hint="Elsewhere: switch the network off and ask a question.")
+    import fcntl  # Windows has none
+
     user, group = os.getuid(), os.getgid()
     libc = ctypes.CDLL(None, use_errno=True)
     try:
@@ -33,19 +35,13 @@ def leave() -> list[str]:
             Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
             Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="ascii")
             Path("/proc/self/gid_map").write_text(f"{group} {group} 1", encoding="ascii")
-        _up("lo")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            asked = struct.pack("16sH22x", b"lo", 0)
+            flags = struct.unpack("16sH22x", fcntl.ioctl(any_socket, GET_FLAGS, asked))[1]
+            fcntl.ioctl(any_socket, SET_FLAGS, struct.pack("16sH22x", b"lo", flags | UP))
     except OSError as error:
         raise NotReady(
             f"This system lets this user make no network of his own: {error.strerror}.",
             hint="Allow user namespaces, or run it as root.",
         ) from None
     return sorted(name for _, name in socket.if_nameindex())
-
-
-def _up(device: str) -> None:
-    import fcntl
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        asked = struct.pack("16sH22x", device.encode(), 0)
-        flags = struct.unpack("16sH22x", fcntl.ioctl(any_socket, GET_FLAGS, asked))[1]
-        fcntl.ioctl(any_socket, SET_FLAGS, struct.pack("16sH22x", device.encode(), flags | UP))

@@ -52,7 +52,8 @@ def examine(home: Home, *, run: bool, step: Step) -> Report:
     ]
     step("what is open now")
     # Before the policy is in force here: what a name of the configuration stands for may have to be asked.
-    looked = tuple(sockets.checks(running(home), _word_of(policy_for(network, backends=backends, sources=sources)), network))
+    server = running(home)
+    looked = tuple(sockets.checks(server, _word_of(policy_for(network, backends=backends, sources=sources)), network))
     egress.install(policy_for("offline", sources=sources))
     step("the ways out")
     parts.append(
@@ -68,8 +69,9 @@ def examine(home: Home, *, run: bool, step: Step) -> Report:
     parts.append(
         Part(
             "Which libraries were told",
-            "Read inside a process that was started as the server starts each of its workers (engine, embedder, index).",
-            tuple(_told()),
+            "Read inside a process that was started as the server starts each of its workers (engine, embedder, index), and in "
+            "the environment of those that run.",
+            (*_told(), *(told.family(server.pid) if server else ())),
         )
     )
     parts.append(Part("What is open now", "Every internet socket of the running server and of the processes that it started.", looked))

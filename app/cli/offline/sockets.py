@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from app.cli.offline.allowed import ANY
 from app.cli.offline.report import Check
 from app.core.hosts import is_this_machine
 from app.core.server_record import ServerRecord
@@ -55,7 +56,7 @@ def checks(server: ServerRecord | None, may_reach: Callable[[str, int], bool], n
         except (psutil.AccessDenied, OSError) as error:
             yield Check(name, False, f"its sockets can't be looked at ({type(error).__name__})", "Run this as the server's own user.")
             continue
-        others_may_call = server.host in ("0.0.0.0", "::") or not is_this_machine(server.host)  # noqa: S104 - compared, not bound
+        others_may_call = server.host in ANY or not is_this_machine(server.host)
         served = server.port if role == "server" and others_may_call else 0
         yield judged(name, found, may_reach, served=served, asked_for=role == "download" and network == "configured")
 

@@ -6,11 +6,15 @@ by name: none of them is used here, and one that is not installed has nothing to
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import psutil
+
+from app.cli.offline import sockets
 from app.cli.offline.report import Check
 from app.core.egress import QUIET
 from app.core.workers.child import Channel
@@ -48,6 +52,14 @@ def variables(who: str, seen: Mapping[str, str]) -> Check:
             who, False, f"was not told: {', '.join(wrong)}", "Report this: libraries may ask outside, and the guard alone stops them."
         )
     return Check(who, True, "told " + ", ".join(f"{name}={value}" for name, value in QUIET.items()))
+
+
+def family(pid: int) -> Iterator[Check]:
+    """What each process that a running server started was told at its start. A download is told otherwise: it was asked for."""
+    for process, role in sockets.family(pid)[1:]:
+        if role != "download":
+            with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+                yield variables(f"what the {role} (pid {process.pid}) was told", process.environ())
 
 
 def views(seen: Mapping[str, bool | str]) -> list[Check]:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 
 from app.cli.client import ServerClient
 from app.cli.offline import own_network, sockets, told
@@ -61,9 +60,7 @@ def _asked(home: Home, server: ServerClient) -> Iterator[Check]:
         yield Check(f"the chat model `{chat.id}` wrote", bool(text.strip()), f"“{text.strip()}”")
     record = running(home)
     assert record is not None, "it has just answered"
-    for process, role in sockets.family(record.pid)[1:]:
-        with contextlib.suppress(psutil.Error):
-            yield told.variables(f"what the {role} was told", process.environ())
+    yield from told.family(record.pid)
     yield from sockets.checks(record, lambda _host, _port: False, "offline")
 
 

@@ -131,16 +131,27 @@ def test_offline_a_backend_that_goes_out_by_its_own_default_does_not_hold(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("dsn", "words"),
+    ("dsn", "environ", "words"),
     [
-        ({"host": "db.example", "dbname": "x"}, "reaches db.example"),
-        ({"host": "localhost", "port": "5433"}, "this machine alone"),
-        ({"host": "/var/run/postgresql"}, "this machine alone"),
-        ({}, "this machine alone"),
-        ({"service": "shop"}, "service `shop`"),
-        ({"host": "a.example,127.0.0.1"}, "reaches a.example"),
-        ({"host": "a.example", "hostaddr": "192.0.2.4"}, "reaches 192.0.2.4"),
+        ({"host": "db.example", "dbname": "x"}, {"PGHOST": "elsewhere"}, "reaches db.example"),
+        ({"host": "localhost", "port": "5433"}, {}, "this machine alone"),
+        ({"host": "/var/run/postgresql"}, {}, "this machine alone"),
+        ({}, {}, "this machine alone"),
+        ({"service": "shop"}, {"PGHOST": "elsewhere"}, "service `shop`"),
+        ({"host": "a.example,127.0.0.1"}, {}, "reaches a.example"),
+        ({"host": "a.example", "hostaddr": "192.0.2.4"}, {}, "reaches 192.0.2.4"),
+        ({}, {"PGHOST": "db.example"}, "reaches db.example"),
+        ({}, {"PGSERVICE": "shop"}, "service `shop`"),
     ],
 )
-def test_an_ingested_database_is_shown_with_where_it_lies(dsn: dict[str, str], words: str) -> None:
-    assert words in allowed.database(dsn)
+def test_an_ingested_database_is_shown_with_where_it_lies(dsn: dict[str, str], environ: dict[str, str], words: str) -> None:
+    assert words in allowed.database(dsn, environ)
+
+
+def test_it_says_whether_other_machines_may_call(tmp_path: Path) -> None:
+    def said(text: str) -> str:
+        return next(check.found for check in allowed.checks(Home(tmp_path), settings_of(tmp_path, text)) if check.what == "who may call")
+
+    assert "this machine alone" in said("")
+    for host in ("0.0.0.0", "192.0.2.4"):
+        assert "other machines may call" in said(f"server: {{host: {host}}}")
