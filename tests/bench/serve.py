@@ -32,7 +32,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from app.core.records import Context, Generation, Priority, Sampling
+from app.core.records import Context, Generation, Priority, Sampling, Waiting
 from models.engine_client import EngineClient, EngineSettings
 from models.engine_worker import LoadedEngine
 
@@ -116,6 +116,8 @@ def through_worker(client: EngineClient) -> Run:
     async def one(stream: int, tokens: int) -> tuple[int, float]:
         began, first, total = time.perf_counter(), 0.0, 0
         async for piece in client.generate(request(stream, tokens), Context()):
+            if isinstance(piece, Waiting):
+                continue
             first = first or time.perf_counter() - began
             total = piece.usage.completion_tokens if piece.usage else 0
         return total, first

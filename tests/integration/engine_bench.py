@@ -86,8 +86,8 @@ def alone(bench: Bench, request: Generation) -> str:
 
 
 def recurrent_model(path: Path) -> Path:
-    """A Mamba of one small layer: its state can't go back, so no sequence can lose its end alone."""
-    words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *(f"w{n}" for n in range(61))]
+    """A Mamba of one small layer: its state can't go back, so no sequence can lose its end alone. Token 3 is the control word <think>."""
+    words = ["<unk>", "<s>", "</s>", "<think>", *(f"<0x{byte:02X}>" for byte in range(256)), *(f"w{n}" for n in range(60))]
     width, inner, state, rank, kernel = 64, 128, 16, 4, 4
     random = np.random.default_rng(7)
     writer = gguf.GGUFWriter(path, "mamba")
@@ -104,7 +104,7 @@ def recurrent_model(path: Path) -> Path:
     writer.add_tokenizer_model("llama")
     writer.add_token_list(words)
     writer.add_token_scores([0.0] * len(words))
-    writer.add_token_types([2, 3, 3, *[6] * 256, *[1] * 61])
+    writer.add_token_types([2, 3, 3, 3, *[6] * 256, *[1] * 60])
     shapes = {
         "token_embd.weight": (len(words), width),
         "output.weight": (len(words), width),

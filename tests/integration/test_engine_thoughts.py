@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from engine_bench import recurrent_model
 
 from app.backends.openai import OpenAIBackend
 from app.core.records import Context, Generation, Message, Piece, Priority, Sampling
@@ -16,6 +17,7 @@ from models.chat_template import ChatTemplate, Prompter
 from models.engine import Engine, Output
 from models.engine_client import EngineSettings
 from models.engine_worker import LoadedEngine
+from models.llama import Model
 from models.reasoning import Thoughts
 
 ASKED = (Message("user", "Hello!"),)
@@ -59,6 +61,13 @@ def test_a_template_without_the_tag_gives_an_answer(loaded: LoadedEngine) -> Non
 def test_a_raw_prompt_is_never_taken_apart(loaded: LoadedEngine) -> None:
     reasoning, text, _ = chat(loaded, PLAIN, messages=(), prompt="Answer:<think>\n")
     assert (reasoning, bool(text)) == ("", True)
+
+
+def test_a_tag_that_is_a_control_token_is_heard_and_other_control_tokens_are_not(tmp_path: Path) -> None:
+    model = Model(recurrent_model(tmp_path / "tiny.gguf"))
+    assert (model.piece(3), model.piece(1), model.piece(2)) == (b"<think>", b"", b"")
+    assert "<think>" in model.control_words, "in a message's text it stays text"
+    model.close()
 
 
 class Scripted:
