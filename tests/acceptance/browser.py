@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from playwright.sync_api import Error, Page, Request, expect, sync_playwright
+from playwright.sync_api import Locator, Page, Request, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-ANSWER_SECONDS = 120
+PATIENCE = 120_000  # milliseconds
 HERE = ("127.0.0.1", "localhost", "")
 # Quiet programs: the browser itself looks for updates, and needs no sandbox where root runs it in a container.
 ARGUMENTS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage", "--disable-component-update"]
@@ -39,9 +40,11 @@ class Chat:
         """A new chat with this model."""
         self.page.goto(f"{self._url}/?models={quote(model)}", wait_until="domcontentloaded", timeout=90_000)
         self.page.wait_for_selector("#chat-input", timeout=90_000)
-        for button in self.page.get_by_role("dialog").get_by_role("button").all():
-            with suppress(Error):  # what is new in this version, told once
-                button.click(timeout=1000)
+
+    @property
+    def suggestions(self) -> Locator:
+        """The questions to begin with, as offered; a click asks one."""
+        return self.page.get_by_role("listitem").get_by_role("button")
 
     def send(self, question: str) -> None:
         """Type and send."""
@@ -49,10 +52,44 @@ class Chat:
         self.page.keyboard.insert_text(question)
         self.page.keyboard.press("Enter")
 
+    def ask(self, question: str) -> str:
+        """Send, and wait for the end of the answer; its text as shown."""
+        self.send(question)
+        return self.answered()
+
     def answered(self) -> str:
-        """Wait for the end of the last answer; its text as shown."""
-        expect(self.page.locator(".chat-assistant").last).to_contain_text(" ", timeout=ANSWER_SECONDS * 1000, use_inner_text=True)
-        return self.page.locator(".chat-assistant").last.inner_text()
+        """Wait for the end of the answer: what can be done with it shows then. Its text as shown."""
+        self.page.locator("button.regenerate-response-button").last.wait_for(state="attached", timeout=PATIENCE)
+        return self.answer.inner_text()
+
+    def stop(self) -> None:
+        """The Stop button, where the answer still grows."""
+        button = self.page.get_by_role("button", name=re.compile("^(Stop|정지|중지)$"))
+        if button.is_visible():
+            button.click()
+        self.page.locator("button.regenerate-response-button").last.wait_for(state="attached", timeout=PATIENCE)
+
+    @property
+    def answer(self) -> Locator:
+        """The last answer, while it grows and after."""
+        return self.page.locator(".chat-assistant").last
+
+    @property
+    def progress(self) -> Locator:
+        """The line of progress over the answer."""
+        return self.answer.locator(".status-description").first
+
+    @property
+    def chips(self) -> Locator:
+        """The marks of sources in the answer's text."""
+        return self.answer.locator(".markdown-prose button")
+
+    def source(self, place: int) -> str:
+        """Open the source behind a chip; what its window shows. It stays open, to be looked at."""
+        self.chips.nth(place).click()
+        window = self.page.get_by_role("dialog").last
+        window.get_by_text(re.compile("%")).first.wait_for()
+        return window.inner_text()
 
     def shot(self, name: str) -> Path:
         """A picture of the page."""

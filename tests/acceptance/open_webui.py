@@ -92,9 +92,11 @@ class OpenWebUI:
         self.http = httpx.Client(base_url=url, timeout=240, trust_env=False)
 
     def sign_in(self) -> None:
-        """As the page does it where there are no accounts."""
-        self.token = self._post("/api/v1/auths/signin", {"email": "", "password": ""}).json()["token"]
-        self.http.headers["Authorization"] = f"Bearer {self.token}"
+        """As the page does it where there are no accounts; what is new in this version was read."""
+        token = self._post("/api/v1/auths/signin", {"email": "", "password": ""}).json()["token"]
+        self.http.headers["Authorization"] = f"Bearer {token}"
+        version = self.http.get("/api/version").json()["version"]
+        self._post("/api/v1/users/user/settings/update", {"ui": {"version": version, "showChangelog": False}})
 
     def models(self) -> dict[str, dict[str, Any]]:
         """What the model list holds, asked of our server anew, as at each load of the page."""
@@ -127,8 +129,11 @@ class OpenWebUI:
             return Answer(reply.status_code, error=_error(reply.content))
         return Answer(200, str(reply.json()["choices"][0]["message"]["content"]))
 
-    def begin(self, model: str, question: str, *, tasks: bool = True) -> tuple[str, list[str]]:
-        """Begin a new chat as the page does, with its title, tags and follow-ups: (the chat's id, its running tasks)."""
+    def begin(self, model: str, question: str, *, tasks: bool = True, **more: Any) -> tuple[str, list[str]]:
+        """Begin a new chat as the page does, with its title, tags and follow-ups: (the chat's id, its running tasks).
+
+        `more` goes to our server as it stands.
+        """
         asked, answered = str(uuid.uuid4()), str(uuid.uuid4())
         message = {"id": asked, "parentId": None, "childrenIds": [], "role": "user", "content": question, "models": [model]}
         body = {
@@ -140,6 +145,7 @@ class OpenWebUI:
             "id": answered,
             "session_id": f"tests-{asked}",
             "background_tasks": TASKS if tasks else {},
+            **more,
         }
         told = self._post("/api/chat/completions", body).json()
         return told["chat_id"], told["task_ids"]

