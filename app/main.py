@@ -32,13 +32,13 @@ from app.core.machine import Machine
 from app.core.paths import Home
 from app.core.registry import load
 from app.core.settings import Plug, Settings
-from app.local import CurrentCounter, LocalEmbeddings, LocalParts, LocalStores
-from app.local_models import LocalModels
+from app.local.models import LocalModels
+from app.local.parts import CurrentCounter, LocalEmbeddings, LocalParts, LocalStores
+from app.local.sentences import LocalSentences
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired
 from app.pipeline.service import DEFAULT, Service
-from app.sentence_vectors import LocalSentences
 from app.sources import simple as simple_source
 from app.sources.contract import SimpleSource, Source
 from app.sources.store import StoreSource

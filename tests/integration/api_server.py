@@ -33,7 +33,7 @@ from app.core.records import (
     Usage,
     Waiting,
 )
-from app.local_models import LocalModels
+from app.local.models import LocalModels
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from app.core.errors import WorkerDied
-from app.sentence_vectors import LocalSentences
+from app.local.sentences import LocalSentences
 
 
 class Counting:
