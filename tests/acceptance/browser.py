@@ -93,6 +93,7 @@ class Chat:
 
     def shot(self, name: str) -> Path:
         """A picture of the page."""
+        self.page.wait_for_timeout(700)  # what slides or fades in has come to rest
         path = shots() / f"{name}.png"
         self.page.screenshot(path=path)
         return path
