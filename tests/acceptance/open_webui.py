@@ -92,11 +92,12 @@ class OpenWebUI:
         self.http = httpx.Client(base_url=url, timeout=240, trust_env=False)
 
     def sign_in(self) -> None:
-        """As the page does it where there are no accounts; what is new in this version was read."""
+        """As the page does it where there are no accounts: the models are listed, and what is new in this version was read."""
         token = self._post("/api/v1/auths/signin", {"email": "", "password": ""}).json()["token"]
         self.http.headers["Authorization"] = f"Bearer {token}"
         version = self.http.get("/api/version").json()["version"]
         self._post("/api/v1/users/user/settings/update", {"ui": {"version": version, "showChangelog": False}})
+        self.models()
 
     def models(self) -> dict[str, dict[str, Any]]:
         """What the model list holds, asked of our server anew, as at each load of the page."""

@@ -48,7 +48,7 @@ ODD = {
     "empty": "",
     "blank": " \n\t ",
     "ten thousand characters": "word " * 2000,
-    "one long word": "x" * 10_000,
+    "one long word": "x" * 1000,
     "a hundred emoji": "😀" * 100,
     "control characters": "\x00\x07\x1b[31m red \x7f",
     "a lone surrogate": "broken \ud800 letter",
@@ -56,7 +56,7 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("model", ["handbook", "writer", MODEL])
+@pytest.mark.parametrize("model", ["handbook", MODEL])
 @pytest.mark.parametrize("question", ODD.values(), ids=ODD.keys())
 def test_an_odd_question_gets_an_answer_or_a_clear_error_and_the_server_lives(chat_page: Page, question: str, model: str) -> None:
     answer = chat_page.web.ask(model, question, max_tokens=12)
