@@ -31,10 +31,15 @@ PROMPT_WORDS = 1_500
 
 
 class Watch:
-    """The server's counts, over one connection that stays open."""
+    """The server's counts, over a connection that is open already when it matters."""
 
     def __init__(self, url: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+
+    def open(self) -> None:
+        """A new connection: the server closes one that nothing comes over."""
+        self._connection.close()
+        self._connection.connect()
 
     def under_way(self) -> int:
         """Requests that the engine works on, and those that wait."""
@@ -52,7 +57,7 @@ def ask(served: Served, *, words: int, stream: bool) -> socket.socket:
     """A chat's request on a connection of its own, sent."""
     place = urlsplit(served.url)
     text = " ".join(random.choices(WORDS, k=words))  # no prompt is like another
-    body = {"model": "default", "stream": stream, "max_tokens": 2000, "messages": [{"role": "user", "content": f"Tell me of {text}"}]}
+    body = {"model": "default", "stream": stream, "ignore_eos": True, "messages": [{"role": "user", "content": f"Tell me of {text}"}]}
     data = json.dumps(body).encode()
     head = [f"POST /v1/chat/completions HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer {served.key}\r\n"]
     head.append(f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n")
@@ -76,6 +81,7 @@ def leave(served: Served, watch: Watch, *, in_answer: bool, stream: bool) -> flo
     connection = ask(served, words=5 if in_answer else PROMPT_WORDS, stream=stream)
     if in_answer:
         until_text(connection)
+    watch.open()
     watch.until(free=False)
     time.sleep(random.uniform(0, 0.3 if in_answer else 1.5))  # anywhere in a batch
     if watch.under_way() == 0:
