@@ -7,6 +7,7 @@ and sent again in pairs, in turns, over a warm model: alone; `as_sent`: the titl
 `next_question`: the title before it while the follow-ups and tags of the turn before still run. Every question is new to the cache.
 `--tasks same`: the chat's own model writes the titles (`tasks.model: same`); none: they are made without a model.
 """
+# ruff: noqa: E402  # the folders of the imports are on the path only after its line
 
 from __future__ import annotations
 

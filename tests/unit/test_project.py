@@ -117,7 +117,7 @@ def test_no_file_holds_a_path_of_the_machine_that_it_was_written_on() -> None:
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     command = "python3 installer/bootstrap.py test"
-    assert f"exec {command}" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert f"\n{command}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert command in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
