@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -36,7 +37,7 @@ class Measured:
                         metrics.tokens.labels(self._model, "prompt").inc(step.usage.prompt_tokens)
                         metrics.tokens.labels(self._model, "completion").inc(step.usage.completion_tokens)
                     yield step
-        except GeneratorExit:
+        except (GeneratorExit, asyncio.CancelledError):
             self.failed("cancelled")
             raise
         except Exception as error:

@@ -174,6 +174,7 @@ def test_a_client_that_leaves_before_the_first_text_stops_the_model(server: Runn
         wait_for(lambda: held.silent)
     wait_for(lambda: held.stopped > stopped)
     held.silent = False
+    wait_for(lambda: 'model="silent",status="cancelled"' in httpx.get(f"{server.url}/metrics").text.replace(" ", ""))
 
 
 def wait_for(true: Any) -> None:
