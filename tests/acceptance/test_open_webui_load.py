@@ -14,14 +14,16 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.open_webui]
 STORY = "Tell a very long story about a ship, with many chapters."
 
 
-def at_work(chat_page: Page) -> float:
-    """How many answers our server is at."""
+def at_work(chat_page: Page) -> tuple[int, int]:
+    """How many answers our server is at, and how many the engine is at."""
     with urllib.request.urlopen(f"{chat_page.served.url}/metrics", timeout=10) as told:
         lines = told.read().decode().splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith("ai_active_connections"))
+    names = ("ai_active_connections", "ondol_engine_running")
+    active, running = (sum(int(float(line.split()[-1])) for line in lines if line.startswith(name)) for name in names)
+    return active, running
 
 
-def until(chat_page: Page, wanted: float, seconds: float) -> bool:
+def until(chat_page: Page, wanted: tuple[int, int], seconds: float) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if at_work(chat_page) == wanted:
@@ -35,7 +37,7 @@ def test_twenty_questions_at_once_are_all_answered(chat_page: Page, model: str) 
     with ThreadPoolExecutor(20) as people:
         answers = list(people.map(lambda number: chat_page.web.ask(model, f"question {number}", max_tokens=12), range(1, 21)))
     assert [answer for answer in answers if not (answer.status == 200 and answer.finished and not answer.error)] == []
-    assert until(chat_page, 0, 10)
+    assert until(chat_page, (0, 0), 10)
 
 
 def test_who_has_to_wait_for_others_is_told_the_place(chat_page: Page) -> None:
@@ -72,25 +74,26 @@ def test_an_odd_question_gets_an_answer_or_a_clear_error_and_the_server_lives(ch
 def test_stop_frees_the_engine_in_mid_answer(chat_page: Page) -> None:
     for _ in range(5):
         _, tasks = chat_page.web.begin(MODEL, STORY, tasks=False, ignore_eos=True)
-        assert until(chat_page, 1, 30)
+        assert until(chat_page, (1, 1), 30)
         time.sleep(0.3)
-        assert at_work(chat_page) == 1
+        assert at_work(chat_page) == (1, 1)
         chat_page.web.stop(tasks[0])
-        assert until(chat_page, 0, 2)
+        assert until(chat_page, (0, 0), 2)
 
 
 def test_stop_frees_the_engine_before_the_first_word(chat_page: Page) -> None:
     long = "word " * 3000 + STORY
     for _ in range(5):
         _, tasks = chat_page.web.begin(MODEL, f"{time.monotonic()} {long}", tasks=False, ignore_eos=True)
-        assert until(chat_page, 1, 30)
+        assert until(chat_page, (1, 1), 30)
         chat_page.web.stop(tasks[0])
-        assert until(chat_page, 0, 2)
+        assert until(chat_page, (0, 0), 2)
 
 
 def test_a_browser_that_goes_away_frees_the_engine(chat_page: Page) -> None:
     body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": STORY}], "ignore_eos": True}
     with chat_page.web.http.stream("POST", "/api/chat/completions", json=body) as reply:
-        next(reply.iter_lines())
-        assert at_work(chat_page) == 1
-    assert until(chat_page, 0, 5)
+        lines = reply.iter_lines()
+        next(lines)
+        assert until(chat_page, (1, 1), 30)
+    assert until(chat_page, (0, 0), 5)
