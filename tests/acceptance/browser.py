@@ -6,11 +6,11 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from playwright.sync_api import Locator, Page, Request, sync_playwright
+from playwright.sync_api import Error, Locator, Page, Request, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120_000  # milliseconds
@@ -40,6 +40,9 @@ class Chat:
         """A new chat with this model."""
         self.page.goto(f"{self._url}/?models={quote(model)}", wait_until="domcontentloaded", timeout=90_000)
         self.page.wait_for_selector("#chat-input", timeout=90_000)
+        for notice in self.page.get_by_role("button", name="Close toast").all():
+            with suppress(Error):  # it went by itself
+                notice.click(timeout=1000)
 
     @property
     def suggestions(self) -> Locator:
