@@ -105,12 +105,17 @@ class Download:
 
 @dataclass(frozen=True)
 class Sync:
-    """`last` in seconds since 1970, None where it never ran; `error` of the last run, "" where it went well."""
+    """`last` in seconds since 1970, None where it never ran; `error` of the last run, "" where it went well.
+
+    While one runs, `items` of `total` rows and files are behind; `total` 0 where unknown.
+    """
 
     running: bool = False
     last: float | None = None
     error: str = ""
     sources: int = 0
+    items: int = 0
+    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,10 @@ class Choices:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that the menu shows at one moment. `starts_at_login` None: this system has no such thing."""
+    """All that the menu shows at one moment. `starts_at_login` None: this system has no such thing.
+
+    `finished` names the downloads that have become models since the tray began, in that order.
+    """
 
     server: Server = Server()
     models: tuple[Model, ...] = ()
@@ -141,11 +149,30 @@ class Snapshot:
     chat: ChatPage = ChatPage()
     choices: Choices = Choices()
     starts_at_login: bool | None = False
+    finished: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A notification for a person: a word of ours (`words.py`) and its values."""
+    """A notification for a person: a word of ours (`words.py`) and its values.
 
-    code: Literal["ready_first", "download_finished", "download_failed", "sync_failed", "recovered", "failed", "no_chat_page"]
+    The second half answers a click (or a second start) at once, and is shown also where notifications are off.
+    """
+
+    code: Literal[
+        "ready_first",  # address
+        "download_finished",  # name
+        "download_failed",  # name, message
+        "sync_failed",  # message
+        "recovered",
+        "failed",  # code and values of the server's problem
+        "no_chat_page",  # message: how to get one
+        "chat_failed",  # message
+        "not_done",  # message: what a click could not do, and why
+        "copy_yourself",  # text: no clipboard here
+        "open_yourself",  # text: no browser or file manager here
+        "saved",  # path, of the diagnostics
+        "about",  # version, address
+        "running",  # a second start: the icon is there already
+    ]
     values: dict[str, str] = field(default_factory=dict)
