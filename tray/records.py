@@ -63,7 +63,16 @@ class Action:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something is wrong: a word of ours for what (`words.py` has it in both languages), its values, and what may help."""
+    """Something is wrong: a word of ours for what (`words.py` has it in both languages), its values, and what may help.
+
+    The server's (code: values; the state that it comes with):
+      settings: detail (failed: a line of the configuration is wrong)     cannot_start: detail (failed: the program can't be run)
+      port_taken: port, program (failed)                                  other_port: port, wanted, program (ready, on another port)
+      crashed: detail (backoff)    ended: - (backoff: ended in order, by somebody else)    crash_loop: times, detail (failed)
+      slow_start: seconds (backoff)    hung: seconds (suspect, backoff)   disk_full: - (backoff)
+      busy_home: detail (backoff: another server holds the data folder)   external_silent: address (suspect: not ours to end)
+      log_unwritable: folder (ready)                                      still_running: pid (failed: it could not be ended)
+    """
 
     code: str
     values: dict[str, str] = field(default_factory=dict)
