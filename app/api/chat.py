@@ -105,7 +105,9 @@ class _Chunks:
         return self._last(step)
 
     def _last(self, done: Done) -> list[dict[str, Any]]:
-        chunks = [self._chunk({"annotations": [shapes.annotation(one) for one in done.citations]})] if done.citations else []
+        # Who is shown source events would count annotations as sources once more.
+        cited = [] if self._events else [shapes.annotation(one) for one in done.citations]
+        chunks = [self._chunk({"annotations": cited})] if cited else []
         chunks.append({**self._chunk({}, done.finish_reason), **shapes.about(done)})
         if self._usage:
             chunks.append({**self._head, "choices": [], "usage": shapes.usage(done.usage)})

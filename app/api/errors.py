@@ -19,6 +19,8 @@ def translate(error: BaseException) -> OndolError:
     """Litestar's errors as ours; ours as they are; a foreign one as the nearest, logged with its trace."""
     if isinstance(error, OndolError):
         return error
+    if isinstance(error, HTTPException) and "surrogate" in error.detail:
+        return BadRequest("The text holds half a character (a lone surrogate).", hint="Take the broken character out and send it again.")
     if isinstance(error, ValidationException):
         extra = error.extra if isinstance(error.extra, list) and error.extra else [{}]
         first: dict[str, Any] = extra[0]

@@ -146,12 +146,13 @@ class Answerer:
 
     async def _judge(self, sentence: str, evidence: cite.Evidence) -> tuple[str, list[int], bool]:
         """(the text to show, the places that support it, whether it claims something that none supports)."""
-        plain, claims = cite.claimed(sentence)
-        if not cite.makes_claim(plain):
-            return plain, [], False
-        vectors = await self._embed([], [plain.strip()]) if evidence.vectors else None
-        places = cite.attribute(claims, cite.support(plain, vectors[1][0] if vectors else None, evidence))
-        return (plain, places, False) if places else (_behind(plain, " (?)"), [], True)
+        shown, claims = cite.claimed(sentence)
+        said = cite.plain(shown)
+        if not cite.makes_claim(said):
+            return shown, [], False
+        vectors = await self._embed([], [said]) if evidence.vectors else None
+        places = cite.attribute(claims, cite.support(said, vectors[1][0] if vectors else None, evidence))
+        return (shown, places, False) if places else (_behind(shown, " (?)"), [], True)
 
     async def _evidence(self, passages: Sequence[Passage], trust: float, asked: str) -> cite.Evidence:
         found = quote.candidates(passages)

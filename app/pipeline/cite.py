@@ -20,6 +20,8 @@ from app.pipeline.similarity import Vector, cosine, coverage, rarity
 NEAR = 0.62
 SHARED = 0.60
 BOTH = 0.95
+# "1." and the like before an item are no numbers that a passage has to hold.
+_ITEM = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+")
 _MARK = re.compile(r"\s*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
 _NO_CLAIM = re.compile(r"(?i)\b(I don't know|I do not know|I'm not sure|cannot answer|can't answer|no information)|모르|알 수 없|찾지 못")
 
@@ -49,6 +51,11 @@ def claimed(sentence: str) -> tuple[str, list[int]]:
     """A model's sentence as (text without its marks, places it cites, counted from 0)."""
     places = [int(number) - 1 for match in _MARK.finditer(sentence) for number in match.group(1).split(",")]
     return _MARK.sub("", sentence), places
+
+
+def plain(sentence: str) -> str:
+    """What a sentence says, without the mark of a list's item before it."""
+    return _ITEM.sub("", sentence).strip()
 
 
 def makes_claim(sentence: str) -> bool:

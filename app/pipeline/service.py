@@ -19,6 +19,7 @@ from app.pipeline.assistant import Assistant
 from app.pipeline.question import last_said
 from app.pipeline.steps import Done, Step, Text, Thought
 from app.pipeline.tasks import About, Task
+from app.pipeline.turns import Turns
 from app.pipeline.waiting import Waits
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Service:
     ) -> None:
         self._backends, self._default, self._assistants, self._answerer = backends, default, assistants, answerer
         self._task_model = task_model
+        self._turns = Turns()
 
     async def listing(self) -> Listing:
         """All names, at once: no load and no far host is waited for."""
@@ -84,9 +86,18 @@ class Service:
             steps = _raw(*await self._model_of(found), request, context)
         else:
             steps = self._answerer.answer(found, request, context)
-        async with aclosing(steps) as running:
+        async with aclosing(steps if wanted is not None else self._first(steps)) as running:
             async for step in running:
                 yield step
+
+    async def _first(self, steps: AsyncGenerator[Step, None]) -> AsyncGenerator[Step, None]:
+        """A chat's steps; until its first text the work behind chats waits."""
+        with self._turns.chat() as begun:
+            async with aclosing(steps) as running:
+                async for step in running:
+                    if isinstance(step, Text | Thought):
+                        begun()
+                    yield step
 
     async def _run_task(
         self, wanted: Task, found: Assistant | tuple[Backend, str], request: Generation, context: Context
@@ -108,14 +119,11 @@ class Service:
             chosen = found if self._task_model == SAME else await self.resolve(self._task_model)
             backend, model = await self._model_of(chosen) if isinstance(chosen, Assistant) else chosen
             short = msgspec.structs.replace(request, max_tokens=tasks.LONGEST[wanted])
-            text = ""
-            async with aclosing(_raw(backend, model, short, context)) as steps:
-                async for step in steps:
-                    text += step.text if isinstance(step, Text) else ""
+            text = await self._turns.behind(lambda: _text(_raw(backend, model, short, context)))
         except OndolError as error:
             log.warning("a chat page's task (%s) is done without a model: %s", wanted, error)
             return None
-        return tasks.usable(wanted, text)
+        return tasks.usable(wanted, text or "")
 
     async def _model_of(self, assistant: Assistant) -> tuple[Backend, str]:
         models = [model.id for model in await assistant.backend.models() if model.kind == "chat"]
@@ -144,6 +152,12 @@ async def _raw(backend: Backend, model: str, request: Generation, context: Conte
                 yield Text(piece.text)
             if piece.finish_reason:
                 yield Done(piece.finish_reason, piece.usage or Usage(), model=model)
+
+
+async def _text(steps: AsyncGenerator[Step, None]) -> str:
+    """All that was written."""
+    async with aclosing(steps) as running:
+        return "".join([step.text async for step in running if isinstance(step, Text)])
 
 
 def _unknown(name: str, known: list[str]) -> ModelNotFound:

@@ -93,8 +93,8 @@ def answer(task: Task, messages: Sequence[Message], about: About) -> str:
         case Task.TAGS:
             value = list(about.sources)[:MOST_TAGS] or ["일반" if is_korean(last) else "General"]
         case Task.FOLLOW_UPS:
-            new = [one for one in about.suggestions if one not in said]
-            value = ([one for one in new if is_korean(one) == is_korean(last)] or new)[:MOST_FOLLOW_UPS]
+            new = [one for one in about.suggestions if one not in said and is_korean(one) == is_korean(last)]
+            value = new[:MOST_FOLLOW_UPS]
         case _:
             value = [last] if last else []
     return json.dumps({str(task): value}, ensure_ascii=False)

@@ -14,7 +14,7 @@ from conftest import Page
 from engine_process import running, slow_load, unload
 from playwright.sync_api import expect
 
-LOADING = re.compile(r"Loading SmolLM2-135M-Instruct.*98 MB.*\d+ %")
+LOADING = re.compile(r"Loading SmolLM2-135M-Instruct.*\d+ % of 98 MB")
 pytestmark = [pytest.mark.acceptance, pytest.mark.open_webui]
 
 

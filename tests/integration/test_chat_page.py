@@ -123,19 +123,19 @@ def test_a_whole_answer_carries_what_the_model_thought(server: Running) -> None:
 def test_a_wait_is_told_as_it_goes_on_and_closed_when_text_comes(server: Running, model: str) -> None:
     told = lines(streamed(server, model, "How many days of leave?"))
     assert told[-6:] == [
-        ("Loading Cold One (2.1 GB) 50 %", False),
-        ("Loading Cold One (2.1 GB) 100 %", False),
+        ("Loading Cold One: 50 % of 2.1 GB", False),
+        ("Loading Cold One: 100 % of 2.1 GB", False),
         ("Cold One is loaded", True),
         ("Waiting: number 2 in the queue", False),
         ("Waiting: number 1 in the queue", False),
         ("Your turn", True),
     ]
-    assert ("Loading Cold One (2.1 GB) 0 %", False) in told
+    assert ("Loading Cold One: 0 % of 2.1 GB", False) in told
 
 
 def test_a_korean_reads_the_wait_in_korean(server: Running) -> None:
     told = lines(streamed(server, "cold", "연차는 며칠인가요?"))
-    assert told[0] == ("Cold One 불러오는 중 (2.1 GB) 0 %", False)
+    assert told[0] == ("Cold One 불러오는 중: 2.1 GB 중 0 %", False)
     assert told[-2:] == [("대기 중: 1번째 순서", False), ("차례가 되었습니다", True)]
 
 
@@ -155,6 +155,21 @@ def test_an_error_speaks_the_questions_language(server: Running, model: str, wor
         answer = httpx.post(f"{server.url}/v1/chat/completions", headers=HEADERS, json=body)
         found = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if '"error"' in line]
         assert words in found[0]["error"]["message"]
+
+
+def test_half_a_character_is_a_clear_error(server: Running) -> None:
+    body = '{"model": "parrot", "messages": [{"role": "user", "content": "half \\ud83d here"}]}'
+    answer = httpx.post(f"{server.url}/v1/chat/completions", headers={**HEADERS, "content-type": "application/json"}, content=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("The text holds half a character")
+
+
+def test_citations_come_once_as_events_or_as_annotations(server: Running) -> None:
+    def kinds(headers: dict[str, str]) -> tuple[bool, bool]:
+        chunks = streamed(server, "handbook", "How many days of leave?", headers)
+        return any("event" in chunk for chunk in chunks), any("annotations" in one["delta"] for chunk in chunks for one in chunk["choices"])
+
+    assert (kinds(PAGE), kinds(HEADERS)) == ((True, False), (False, True))
 
 
 def test_an_english_error_stays_english(server: Running) -> None:

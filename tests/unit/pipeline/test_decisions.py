@@ -125,6 +125,15 @@ def evidence(*passages: Passage, question: str = "q") -> cite.Evidence:
     return cite.Evidence(tuple(passages), tuple(quote.candidates(passages)), (), 1.0, question)
 
 
+@pytest.mark.parametrize("sentence", ["1. Leave is 15 days.", "  - Leave is 15 days. ", "* Leave is 15 days.", "12) Leave is 15 days."])
+def test_the_mark_of_a_lists_item_is_no_claim(sentence: str) -> None:
+    assert cite.plain(sentence) == "Leave is 15 days."
+
+
+def test_a_number_that_begins_a_sentence_is_one() -> None:
+    assert cite.plain("15 days of leave.") == "15 days of leave."
+
+
 def test_a_sentence_is_cited_where_a_passage_holds_its_words_and_numbers() -> None:
     held = evidence(passage("a", "Cats sleep all day."), passage("b", "Annual leave is 15 days for every employee."))
     assert cite.support("Every employee has 15 days of annual leave.", None, held) == [1]

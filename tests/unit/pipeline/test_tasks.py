@@ -100,6 +100,4 @@ def test_what_may_follow_is_offered_in_the_language_of_the_chat() -> None:
         "follow_ups": ["월급날은 언제인가요?"]
     }
     assert json.loads(answer(Task.FOLLOW_UPS, prompt("follow_ups", "USER: leave?"), about)) == {"follow_ups": ["When is payday?"]}
-    assert json.loads(answer(Task.FOLLOW_UPS, prompt("follow_ups", "USER: leave?"), About((), ("월급날은?",)))) == {
-        "follow_ups": ["월급날은?"]
-    }
+    assert json.loads(answer(Task.FOLLOW_UPS, prompt("follow_ups", "USER: leave?"), About((), ("월급날은?",)))) == {"follow_ups": []}
