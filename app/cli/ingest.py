@@ -67,9 +67,17 @@ def sync(
     store: Annotated[str, typer.Option("--in", metavar="STORE", help="Only this store.")] = "",
     allow_delete: AllowDelete = False,
     json: Json = False,
+    until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Read every known source again: new, changed and deleted rows and files."""
     out = Output(json=json)
+    if until_stdin_closes:
+        import os
+
+        from app.cli import stdin
+
+        # Not in order: a batch is in the book or it isn't, and a worker whose parent has ended ends by itself.
+        stdin.when_closed(lambda: os._exit(130))
 
     def run(home: Home, tools: dict[str, Any]) -> list[Report]:
         from ingest.sync import sync as sync_all

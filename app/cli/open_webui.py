@@ -58,21 +58,11 @@ def add(command: typer.Typer) -> None:
 def _end_with(stop: Any, until_stdin_closes: bool) -> None:
     """Ctrl-C, a polite end, a closed terminal: all end the page in order. The tray closes our standard input."""
     import signal
-    import sys
-    import threading
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if (number := getattr(signal, name, None)) is not None:
             signal.signal(number, lambda *_: stop.set())
     if until_stdin_closes:
+        from app.cli import stdin
 
-        def watch() -> None:
-            import contextlib
-            import os
-
-            with contextlib.suppress(OSError, ValueError):
-                while os.read(sys.stdin.fileno(), 4096):
-                    pass
-            stop.set()
-
-        threading.Thread(target=watch, daemon=True).start()
+        stdin.when_closed(stop.set)
