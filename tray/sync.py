@@ -150,8 +150,8 @@ class Syncing:
         if failed:
             log.warning("the state of the sources can't be read: %s", failed[-1])
             return {}
-        last, error, count = summary(sources)
-        return {"last": last, "error": error, "sources": count}
+        last, wrong, count = summary(sources)
+        return {"last": last, "error": wrong, "sources": count}
 
     def _command(self, words: list[str], on_line: Callable[[dict[str, Any]], None], on_end: Callable[[int], None]) -> Command:
         return Command(words, errors=self._home.logs / "tray-sync.native.log", on_line=on_line, on_end=on_end, line=self._line)
