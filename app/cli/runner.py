@@ -96,7 +96,10 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
         listening.close()
         if error.errno == errno.EADDRINUSE:
             raise Conflict(
-                f"Port {port} is in use by another program.", hint=f"Try `ondol serve --port {port + 1}`, or --port 0 for a free one."
+                f"Port {port} is in use by another program.",
+                hint=f"Try `ondol serve --port {port + 1}`, or --port 0 for a free one.",
+                code="port_in_use",
+                param=str(port),
             ) from None
         if error.errno == errno.EACCES:
             raise BadSetting(f"Port {port} may not be used by this user.", hint="Choose a port above 1023.") from None

@@ -44,7 +44,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
 def announce(home: Home, *, host: str, port: int, version: str, token: str = "", network: str = "") -> ServerRecord:
     """Write the record of this process; `token` is the one in its health answers, a new one where none is given."""
     pid = os.getpid()
-    record = ServerRecord(pid, _born(pid) or 0.0, host, port, token or secrets.token_urlsafe(16), version, network)
+    record = ServerRecord(pid, born(pid) or 0.0, host, port, token or secrets.token_urlsafe(16), version, network)
     atomic_file.write(home.server, msgspec.json.encode(record).decode())
     return record
 
@@ -55,9 +55,9 @@ def running(home: Home) -> ServerRecord | None:
         record = msgspec.json.decode(home.server.read_bytes(), type=ServerRecord)
     except (OSError, msgspec.MsgspecError):
         return None
-    born = _born(record.pid)
+    began = born(record.pid)
     # Half a second: some systems tell a process's start in seconds, and floats.
-    return record if born is not None and abs(born - record.born) < 0.5 else None
+    return record if began is not None and abs(began - record.born) < 0.5 else None
 
 
 def withdraw(home: Home, record: ServerRecord) -> None:
@@ -69,7 +69,7 @@ def withdraw(home: Home, record: ServerRecord) -> None:
 
 if sys.platform == "linux":
 
-    def _born(pid: int) -> float | None:
+    def born(pid: int) -> float | None:
         """Seconds from boot to a process's begin; None where it has ended. psutil's own count moves when the clock is set."""
         try:
             fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
@@ -79,7 +79,7 @@ if sys.platform == "linux":
 
 else:
 
-    def _born(pid: int) -> float | None:
+    def born(pid: int) -> float | None:
         """When a process began; None where it has ended."""
         try:
             return psutil.Process(pid).create_time()
