@@ -83,6 +83,7 @@ def _configured(
         system=wanted.system,
         description=wanted.description,
         suggestions=tuple(wanted.suggestions),
+        follow_ups=tuple(wanted.suggestions),
         threshold=threshold if wanted.threshold is None else wanted.threshold,
         top_k=wanted.top_k,
         budget=settings.processing.max_context_length,

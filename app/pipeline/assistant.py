@@ -18,6 +18,7 @@ WRITES_FROM = 1_000_000_000
 class Assistant:
     """What answers under one name.
 
+    `suggestions` are questions to begin with, `follow_ups` those that may come after an answer.
     `model` "" is the backend's default; `budget` is the passages' share of the prompt and `max_tokens` the most that an
     answer takes, in tokens; `overlap` is how many characters neighbouring passages may share before one is cut; `structured`
     asks for lists instead of running text.
@@ -32,6 +33,7 @@ class Assistant:
     system: str = ""
     description: str = ""
     suggestions: tuple[str, ...] = ()
+    follow_ups: tuple[str, ...] = ()
     threshold: float = 0.0
     top_k: int = 8
     budget: int = 4000

@@ -109,7 +109,7 @@ class Service:
                     yield step
             return
         written = await self._written(wanted, found, request, context) if self._task_model else None
-        about = About(tuple(found.sources), found.suggestions) if isinstance(found, Assistant) else About()
+        about = About(tuple(found.sources), found.follow_ups) if isinstance(found, Assistant) else About()
         yield Text(written or tasks.answer(wanted, request.messages, about))
         yield Done()
 

@@ -48,10 +48,10 @@ _SENTENCE_END = re.compile(r"(?<=[.!?。？！])\s+|\n+")
 
 @dataclass(frozen=True)
 class About:
-    """What an answer without a model draws on: the chat's data sources, and the questions that its assistant suggests."""
+    """What an answer without a model draws on: the chat's data sources, and the questions that its owner would have asked next."""
 
     sources: Sequence[str] = ()
-    suggestions: Sequence[str] = ()
+    follow_ups: Sequence[str] = ()
 
 
 def task_of(messages: Sequence[Message], header: str = "") -> Task | None:
@@ -93,7 +93,7 @@ def answer(task: Task, messages: Sequence[Message], about: About) -> str:
         case Task.TAGS:
             value = list(about.sources)[:MOST_TAGS] or ["일반" if is_korean(last) else "General"]
         case Task.FOLLOW_UPS:
-            new = [one for one in about.suggestions if one not in said and is_korean(one) == is_korean(last)]
+            new = [one for one in about.follow_ups if one not in said and is_korean(one) == is_korean(last)]
             value = new[:MOST_FOLLOW_UPS]
         case _:
             value = [last] if last else []

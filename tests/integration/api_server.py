@@ -170,7 +170,15 @@ class Running:
         sources = {"hr": Wired(Fixed())}
         made = {
             "handbook": Assistant(
-                "handbook", "Handbook", self.backend, "writer", sources, "quote", threshold=0.3, suggestions=("When is payday?",)
+                "handbook",
+                "Handbook",
+                self.backend,
+                "writer",
+                sources,
+                "quote",
+                threshold=0.3,
+                suggestions=("When is payday?",),
+                follow_ups=("When is payday?",),
             ),
             "scribe": Assistant("scribe", "Scribe", self.backend, "writer", sources, "written", threshold=0.3),
             "ponderer": Assistant("ponderer", "Ponderer", self.backend, "thinker", sources, "written", threshold=0.3),
