@@ -136,6 +136,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "about": ("Ondol {version} at {address}", "온돌 {version}, 주소: {address}"),
     "running": ("Ondol is running already: its icon is in the panel.", "온돌이 이미 실행 중입니다. 아이콘이 패널에 있습니다."),
     # Why no icon, or not all of it, can be shown here.
+    "without_icon": (
+        "The server is kept without it; Ctrl-C ends both.",
+        "아이콘 없이 서버를 계속 실행합니다. Ctrl-C를 누르면 끝납니다.",
+    ),
     "no_display": (
         "There is no display, so no icon: neither DISPLAY nor WAYLAND_DISPLAY is set.",
         "화면이 없어 아이콘을 표시할 수 없습니다.",
