@@ -186,7 +186,8 @@ def notice(told: Notice, language: Language) -> tuple[str, str]:
     """A notification's title and text. `failed` says the server's own problem where it is known."""
     code = told.values.get("code", "") if told.code == "failed" else ""
     known = code if code in WORDS else told.code
-    return "Ondol" if language == "en" else "온돌", say(known, language, **{**told.values, "code": ""})
+    values = {name: value for name, value in told.values.items() if name != "code"}
+    return "Ondol" if language == "en" else "온돌", say(known, language, **values)
 
 
 def language(choice: str, environ: Mapping[str, str], system: str = "") -> Language:
