@@ -121,8 +121,8 @@ class ChatKeeper:
         words = ["open-webui", "--no-browser", "--json", "--until-stdin-closes", "--port", str(self._port)]
         try:
             run.command = Command(
+                self._home,
                 words,
-                errors=self._home.logs / "tray-open-webui.native.log",
                 on_line=lambda said: self._said(run, said),
                 on_end=lambda status: self._ended(run, status),
                 line=self._line,

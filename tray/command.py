@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -18,29 +19,34 @@ from typing import Any
 import psutil
 
 from app.core.errors import foreign
+from app.core.paths import Home
 
 log = logging.getLogger(__name__)
 LONGEST_LOG = 1_000_000  # bytes of a native log before it begins anew
-LINE = (sys.executable, "-P", "-m", "app.cli")
+# UTF-8 whatever the system's own: names of files may hold any letter.
+LINE = (sys.executable, "-P", "-X", "utf8", "-m", "app.cli")
 
 
 class Command:
     """One run. `on_line` gets every JSON object, `on_end` the exit status; both on a thread of ours, the end last.
 
-    An OndolError where it can't be started. What it says on standard error goes to `errors`.
+    An OndolError where it can't be started. What it says on standard error goes to a log of its own.
     """
 
     def __init__(
         self,
+        home: Home,
         words: Sequence[str],
         *,
-        errors: Path,
         on_line: Callable[[dict[str, Any]], None],
         on_end: Callable[[int], None],
         line: Sequence[str] = LINE,
     ) -> None:
         self._on_line, self._on_end = on_line, on_end
         self.name = words[0] if words else "ondol"
+        errors = home.logs / f"tray-{self.name}.native.log"
+        # Over our folder, and from where we import ourselves: the current folder may hold an `app` of somebody else.
+        environment = {**os.environ, "ONDOL_HOME": str(home.root), "PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
         with contextlib.ExitStack() as opened:
             try:
                 said: Any = opened.enter_context(_appending(errors))
@@ -48,7 +54,9 @@ class Command:
                 log.warning("%s can't be written: %s", errors, error)
                 said = subprocess.DEVNULL
             try:
-                self._process = subprocess.Popen([*line, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, **_apart())
+                self._process = subprocess.Popen(
+                    [*line, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=environment, **_apart()
+                )
             except OSError as error:
                 raise foreign(error) from None
         self._reader = threading.Thread(target=self._read, name=self.name, daemon=True)

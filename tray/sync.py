@@ -154,7 +154,7 @@ class Syncing:
         return {"last": last, "error": wrong, "sources": count}
 
     def _command(self, words: list[str], on_line: Callable[[dict[str, Any]], None], on_end: Callable[[int], None]) -> Command:
-        return Command(words, errors=self._home.logs / "tray-sync.native.log", on_line=on_line, on_end=on_end, line=self._line)
+        return Command(self._home, words, on_line=on_line, on_end=on_end, line=self._line)
 
     def _change(self, **fields: Any) -> None:
         # Told under the lock: two threads' news arrive in the order in which they became so.
