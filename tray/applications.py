@@ -58,7 +58,7 @@ def entry(launch: Launch) -> str:
     return desktop_entry.text(
         {
             "Type": "Application",
-            "Version": "1.5",
+            "Version": "1.0",
             "Name": NAME,
             "Name[ko]": NAME_KO,
             "Comment": COMMENT,

@@ -110,7 +110,7 @@ class Autostart(LoginStart):
     def _write(self, launch: Launch) -> None:
         entry = {
             "Type": "Application",
-            "Version": "1.5",
+            "Version": "1.0",
             "Name": NAME,
             "Name[ko]": NAME_KO,
             "Comment": COMMENT,
