@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ import msgspec
 from app.core.errors import OndolError, foreign
 from app.core.paths import Home
 from app.core.redaction import secrets_in
+from app.core.server_record import ServerRecord
 from tray.facts import facts, packages
-from tray.scrub import Scrub
+from tray.scrub import Scrub, named_secrets, texts_in
 
 LOG_BYTES = 500_000  # of each log, from its end
 ALL_BYTES = 12_000_000  # of all of them, before compression; the zip is about a tenth of it
@@ -103,17 +104,17 @@ def parts(home: Home) -> Iterator[tuple[str, str]]:
     """Names and texts of what goes in. A part that fails says so in its place, and stops no other."""
     scrub = Scrub(known_secrets(home, os.environ), [(str(home.root), "<data>"), (str(Path.home()), "~")])
 
-    def part(name: str, make: Any) -> tuple[str, str]:
+    def part(name: str, make: Callable[[], str]) -> tuple[str, str]:
         try:
-            return name, scrub.text(make())
+            return name, make()
         except Exception as error:  # noqa: BLE001 - whatever is broken on this computer is what the zip is to tell
             return name, scrub.text(f"not available: {type(error).__name__}: {error}"[:400])
 
     yield "README.txt", EXPLAINED
     yield part("facts.json", lambda: _json(scrub.values(facts(home))))
-    yield part("packages.txt", lambda: "\n".join(packages()) + "\n")
+    yield part("packages.txt", lambda: scrub.text("\n".join(packages()) + "\n"))
     yield part("settings.json", lambda: _settings(home, scrub))
-    yield part("doctor.txt", lambda: ask(home, "doctor"))
+    yield part("doctor.txt", lambda: scrub.text(ask(home, "doctor")))
     yield from _logs(home, scrub)
 
 
@@ -133,17 +134,14 @@ def ask(home: Home, *words: str) -> str:
 def known_secrets(home: Home, environ: Mapping[str, str]) -> set[str]:
     """The texts that must not go out, whatever stands around them: our key, passwords of databases, secrets of the settings.
 
-    Nothing is made, and a file that can't be read costs nothing: what it holds is then hidden by pattern alone.
+    Nothing is made. Files are read as text too, for one that is damaged still holds its secrets.
     """
-    found: set[str] = set()
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        found.add(home.key.read_text(encoding="utf-8-sig").strip())
+    found = set(secrets_in(dict(environ)))
+    for path, read in ((home.key, str.split), (home.secrets, texts_in), (home.config, named_secrets)):
+        with contextlib.suppress(OSError):
+            found |= set(read(path.read_text(encoding="utf-8-sig", errors="replace")))
     with contextlib.suppress(OSError, msgspec.MsgspecError):
-        for name, password in msgspec.json.decode(home.secrets.read_bytes(), type=dict[str, str]).items():
-            found |= {name, password}
-    found |= set(secrets_in(dict(environ)))
-    with contextlib.suppress(OSError, msgspec.MsgspecError):
-        found.add(json.loads(home.server.read_bytes()).get("token", ""))
+        found.add(msgspec.json.decode(home.server.read_bytes(), type=ServerRecord).token)
     with contextlib.suppress(Exception):  # a mistake in the settings is told elsewhere
         from app.core.settings import load_settings, plain
 
@@ -156,7 +154,7 @@ def _settings(home: Home, scrub: Scrub) -> str:
     try:
         return _json(scrub.values(json.loads(said)))
     except ValueError:  # what is wrong with them
-        return said
+        return scrub.text(said)
 
 
 def _json(value: Any) -> str:

@@ -6,12 +6,13 @@ document go too: those of level debug, and foreign programs' lines of no known s
 
 from __future__ import annotations
 
+import json
 import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from app.core.redaction import HIDDEN, redact
+from app.core.redaction import HIDDEN, SECRET_KEYS, redact
 
 _DATABASES = re.compile(
     r"(?i)\b((?:postgres(?:ql)?|mysql|mariadb|oracle|mssql|sqlserver|mongodb|redis|rediss|valkey|amqps?|ldaps?|clickhouse|snowflake"
@@ -24,6 +25,9 @@ _WORDS = re.compile(rf"(?i)\b{_WORD}(?:\s+{_WORD})+")
 _ADDRESSES = re.compile(r"(?i)(?:^|[_-])(?:dsn|uri|url|connection|connection_?string|conninfo)s?$")
 _OURS = re.compile(r"^\d{4}-\d\d-\d\dT\S+ (?P<level>[A-Z]+) ")
 _FOREIGN = re.compile(r"^\d{4}-\d\d-\d\d[ T]\S+ \| (?P<level>[A-Z]+) +\| (?P<place>\S+)")
+
+_NAMED = re.compile(r"""([\w-]+)["']?\s*:\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^\s"'#{}\[\],]+))""")
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 LONGEST_PART = 400  # characters of a line, or of one line of a trace
 
@@ -50,13 +54,13 @@ class Scrub:
         return text
 
     def values(self, value: Any, key: str = "") -> Any:
-        """The same of settings: addresses under names like `dsn` go whole."""
+        """The same of settings: what stands under a name like `dsn` or `api_key` goes whole."""
         if isinstance(value, dict):
             return {self.text(str(name)): self.values(inner, str(name)) for name, inner in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.values(inner, key) for inner in value]
         if isinstance(value, str):
-            return HIDDEN if value and _ADDRESSES.search(key) else self.text(value)
+            return HIDDEN if value and (_ADDRESSES.search(key) or SECRET_KEYS.match(key)) else self.text(value)
         return value
 
     def log(self, lines: Iterable[str], *, ours: bool) -> list[str]:
@@ -68,6 +72,22 @@ class Scrub:
             kept = (line for line in lines if (found := _OURS.match(line)) is None or found["level"] != "DEBUG")
             return [_shortened(self.text(line)) for line in kept]
         return [self.text(found[0]) for line in lines if (found := _FOREIGN.match(line)) is not None]
+
+
+def texts_in(json_text: str) -> Iterator[str]:
+    """Every text of a JSON file, names and values, also where the file is cut or damaged."""
+    for quoted in _TEXT.findall(json_text):
+        try:
+            yield str(json.loads(quoted))
+        except ValueError:
+            yield quoted[1:-1]
+
+
+def named_secrets(yaml_text: str) -> Iterator[str]:
+    """What stands behind `api_key:`, `password:` and the like in a settings file, also in one that is wrong."""
+    for name, *values in _NAMED.findall(yaml_text):
+        if SECRET_KEYS.match(name):
+            yield from filter(None, values)
 
 
 def _shortened(line: str) -> str:

@@ -31,7 +31,7 @@ def desktop(tmp_path: Path) -> Desktop:
 
 
 def program(folder: Path) -> tuple[Launch, Path]:
-    """A program that writes down the words that it was started with, at a place that needs every kind of quoting (but a %: GLib finds no such program)."""
+    """Writes down the words that it was started with, at a place that needs every quoting (but a %: GLib finds no such program)."""
     path, said = folder / 'o\'n "돌" $HOME `id` \\ dir' / "program", folder / "said"
     path.parent.mkdir(parents=True)
     path.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{said}.part"\nmv "{said}.part" "{said}"\n', encoding="utf-8")

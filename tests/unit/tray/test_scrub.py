@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tray.scrub import LONGEST_PART, Scrub
+from tray.scrub import LONGEST_PART, Scrub, named_secrets, texts_in
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,20 @@ def test_the_users_own_folder_is_not_named() -> None:
 def test_settings_keep_their_shape_and_lose_addresses() -> None:
     settings = {
         "sources": {"shop": {"config": {"dsn": "whatever it is", "table": "tickets", "limit": 3, "hosts": ["postgres://a@b/c"]}}},
-        "backends": {"cloud": {"config": {"api_key": "sk-1234567890abcdef", "base_url": "https://me:pw@api.example/v1", "none": None}}},
+        "backends": {
+            "cloud": {
+                "config": {
+                    "api_key": "of no shape",
+                    "model": "sk-1234567890abcdef",
+                    "base_url": "https://me:pw@api.example/v1",
+                    "none": None,
+                }
+            }
+        },
     }
     assert Scrub().values(settings) == {
         "sources": {"shop": {"config": {"dsn": "***", "table": "tickets", "limit": 3, "hosts": ["postgres://***"]}}},
-        "backends": {"cloud": {"config": {"api_key": "sk-***", "base_url": "***", "none": None}}},
+        "backends": {"cloud": {"config": {"api_key": "***", "model": "sk-***", "base_url": "***", "none": None}}},
     }
 
 
@@ -68,10 +77,10 @@ def test_lines_that_may_quote_a_chat_are_left_out() -> None:
 
 
 def test_a_librarys_error_does_not_bring_its_statement_and_rows_along() -> None:
-    line = (
-        '2026-05-04T09:30:00.125+09:00 ERROR ingest - ingest.sync: failed\\nTraceback (most recent call last):\\n  File "x.py", line 3, in f'
-        "\\nIntegrityError: UNIQUE constraint failed\\n[SQL: INSERT INTO chunks]\\n[parameters: ('비밀 계약',)]\\nDETAIL:  Key (name)=(비밀 계약)"
-    )
+    record = "2026-05-04T09:30:00.125+09:00 ERROR ingest - ingest.sync: failed"
+    trace = ["Traceback (most recent call last):", '  File "x.py", line 3, in f', "IntegrityError: UNIQUE constraint failed"]
+    quoted = ["[SQL: INSERT INTO chunks]", "[parameters: ('비밀 계약',)]", "DETAIL:  Key (name)=(비밀 계약)"]
+    line = "\\n".join([record, *trace, *quoted])
     (kept,) = Scrub().log([line], ours=True)
     assert kept.endswith("line 3, in f\\nIntegrityError: UNIQUE constraint failed")
 
@@ -88,3 +97,12 @@ def test_of_a_foreign_programs_log_only_when_how_grave_and_where_is_kept() -> No
         "Traceback (most recent call last):",
     ]
     assert Scrub().log(lines, ours=False) == ["2026-11-22 14:42:50.677 | INFO     | uvicorn.protocols.http:send:482"]
+
+
+def test_a_settings_file_gives_its_secrets_away_however_it_is_written_or_broken() -> None:
+    text = "a: {api_key: one-1, model: m}\n  password: 'two 2'\ntoken : \"three\"\nlog: [\nCLIENT_SECRET: four # why\nname: five"
+    assert list(named_secrets(text)) == ["one-1", "two 2", "three", "four"]
+
+
+def test_a_damaged_file_of_passwords_still_gives_them_away() -> None:
+    assert list(texts_in('{"postgresql://a@b/c": "p\\"w", "x": "비밀", "y": "cut')) == ["postgresql://a@b/c", 'p"w', "x", "비밀", "y"]
