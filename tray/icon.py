@@ -1,63 +1,188 @@
-"""The icon and its menu: the only file that knows pystray. Imported late, as pystray fails at import without a display."""
+"""The icon in the panel: shows the newest snapshot, at most once a second, and passes on what is clicked. Alone knows pystray."""
 
 from __future__ import annotations
 
-import webbrowser
-from collections.abc import Callable
-
-import pystray
-from PIL import Image, ImageDraw
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from app.core.errors import OndolError
-from tray.supervisor import Status, Supervisor
+from tray import menu, system_gi, system_language
+from tray.records import Action, ActionKind, Snapshot, State
+from tray.toolkit import Toolkit
+from tray.words import language, say
 
-_COLOURS = {"ready": "#2e7d32", "external": "#2e7d32", "starting": "#f9a825", "stopped": "#616161", "failed": "#c62828"}
-_LABELS = {"ready": "Running", "external": "Running", "starting": "Starting", "stopped": "Stopped", "failed": "Not running"}
-
-
-def picture(status: Status, size: int = 64) -> Image.Image:
-    """A disc with three warm lines; its colour tells the state."""
-    image = Image.new("RGBA", (size, size))
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((2, 2, size - 2, size - 2), fill=_COLOURS[status.state])
-    for line in range(3):
-        y = size * (5 + 3 * line) // 16
-        draw.line((size // 4, y, size * 3 // 4, y), fill="white", width=max(2, size // 12))
-    return image
+log = logging.getLogger(__name__)
+SECOND = 1.0  # between two updates at least
+REST = 30.0  # seconds after which "5 minutes ago" is looked at again
 
 
-def label(status: Status) -> str:
-    """The first line of the menu."""
-    return f"Ondol: {_LABELS[status.state]}" + (f" ({status.detail})" if status.detail else "")
+class Unavailable(OndolError):
+    """No icon with a menu can be shown here."""
+
+    def __init__(self, reason: str, **values: str) -> None:
+        super().__init__(say(reason, "en", **values), code=reason)
+        self.values = values
 
 
-def run(supervisor: Supervisor, on_end: Callable[[], None]) -> None:
-    """Show the icon until Quit. OndolError where this desktop shows no tray icons with a menu."""
-    if not pystray.Icon.HAS_MENU:
-        raise OndolError("This desktop shows no tray menu.", hint="Install an AppIndicator library, or run `ondol serve`.")
-    icon = pystray.Icon("ondol", picture(supervisor.status()), "Ondol")
+class Icon:
+    """One icon, for one life. `act` is called on the main thread at each click, so it must return at once.
 
-    def refresh() -> None:
-        status = supervisor.status()
-        icon.icon, icon.title = picture(status), label(status)
-        icon.update_menu()
+    Made and run on the main thread; `show`, `notify` and `stop` are for any. Unavailable, when made, where no icon with a menu can
+    be shown. `pictures` is a folder of ours for the drawn icons (else a temporary one); `warn` takes the words of `words.py` for what
+    is missing here while the icon goes on: "no_tray_host", "no_notification_daemon", each at most once.
+    """
 
-    def toggle() -> None:
-        if supervisor.status().state in ("ready", "starting"):
-            supervisor.stop()
-        else:
-            supervisor.start()
-            supervisor.wait()
-        refresh()
+    def __init__(
+        self,
+        act: Callable[[Action], None],
+        *,
+        pictures: Path | None = None,
+        warn: Callable[[str], None] | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._act, self._environ = act, environ
+        self._tell = warn or (lambda code: log.warning("%s", say(code, "en")))
+        self._told: set[str] = set()
+        self._native, self._toolkit = self._made(pictures)
+        self._changed = threading.Condition()
+        self._newest: Snapshot | None = None
+        self._shown: tuple[State, str] | None = None
+        self._rows: tuple[menu.Row, ...] | None = None
+        self._state = State.STOPPED
+        self._ended = False
 
-    def end() -> None:
-        on_end()
-        icon.stop()
+    def run(self, on_ready: Callable[[], None]) -> None:
+        """Show the icon until `stop`. `on_ready` is called once it is there, on a thread of its own."""
+        if self._ended:
+            return
+        with self._changed:
+            first = self._newest or Snapshot()
+            self._newest = None
+        self._paint(first)
+        self._native.run(lambda _: self._begin(first, on_ready))
 
-    icon.menu = pystray.Menu(
-        pystray.MenuItem(lambda _: label(supervisor.status()), None, enabled=False),
-        pystray.MenuItem("API documentation", lambda: webbrowser.open(f"{supervisor.status().detail}/schema")),
-        pystray.MenuItem("Start or stop the server", toggle),
-        pystray.MenuItem("Quit", end),
-    )
-    icon.run()
+    def show(self, snapshot: Snapshot) -> None:
+        """Any thread; returns at once. Of several snapshots within a second the last is shown."""
+        with self._changed:
+            self._newest = snapshot
+            self._changed.notify_all()
+
+    def notify(self, title: str, text: str) -> None:
+        """Any thread. Where no service takes it, it stands in the log."""
+        self._toolkit.notify(title, text, self._state)
+
+    def stop(self) -> None:
+        """Any thread, at any time: `run` returns soon, also one that hasn't begun."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._native.stop()
+
+    def _begin(self, first: Snapshot, on_ready: Callable[[], None]) -> None:
+        """On pystray's thread, which must end before the icon can."""
+        self._toolkit.ready()
+        self._native.visible = True
+        threading.Thread(target=self._keep_painting, args=(first,), name="icon", daemon=True).start()
+        threading.Thread(target=on_ready, name="icon ready", daemon=True).start()
+        if self._ended:
+            self._native.stop()
+
+    def _keep_painting(self, last: Snapshot) -> None:
+        while not self._ended:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended or self._newest is not None, REST)
+                last, self._newest = self._newest or last, None
+            self._toolkit.post(lambda snapshot=last: self._paint(snapshot))  # type: ignore[misc]
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended, SECOND)
+
+    def _paint(self, snapshot: Snapshot) -> None:
+        """On the main thread: what differs from the last time."""
+        spoken = language(snapshot.choices.language, self._environ, system_language.tag())
+        rows = menu.rows(snapshot, spoken, time.time())
+        if rows != self._rows:
+            self._toolkit.draw(rows)
+            self._rows = rows
+        shown = snapshot.server.state, menu.status(snapshot.server, spoken)
+        if shown != self._shown:
+            self._toolkit.show(*shown)
+            self._shown, self._state = shown, shown[0]
+
+    def _warn(self, code: str) -> None:
+        if code not in self._told:
+            self._told.add(code)
+            self._tell(code)
+
+    def _made(self, pictures: Path | None) -> tuple[Any, Toolkit]:
+        for_system = {"win32": self._made_for_windows, "darwin": self._made_for_macos}.get(sys.platform)
+        return for_system() if for_system is not None else self._made_for_linux(pictures)
+
+    def _made_for_windows(self) -> tuple[Any, Toolkit]:
+        from tray.toolkit_windows import WindowsToolkit, dark_task_bar, escaped, post_message
+
+        pystray = _load()
+        native = _native(pystray)
+        return native, WindowsToolkit(native, lambda rows: entries(pystray, rows, self._act, escaped), post_message, dark_task_bar)
+
+    def _made_for_macos(self) -> tuple[Any, Toolkit]:
+        from tray.toolkit_macos import MacToolkit, perform_on_main
+
+        pystray = _load()
+        native = _native(pystray)
+        return native, MacToolkit(native, lambda rows: entries(pystray, rows, self._act, str), perform_on_main)
+
+    def _made_for_linux(self, pictures: Path | None) -> tuple[Any, Toolkit]:
+        if not (self._environ.get("DISPLAY") or self._environ.get("WAYLAND_DISPLAY")):
+            raise Unavailable("no_display", help="(DISPLAY, WAYLAND_DISPLAY)")
+        borrowed = system_gi.borrow()
+        pystray = _load()
+        if not pystray.Icon.HAS_MENU or not borrowed:
+            raise Unavailable("no_menu", backend=pystray.Icon.__module__.rpartition("_")[2], help=system_gi.PACKAGES)
+        from tray.toolkit_gtk import GtkToolkit, NoBus, session_bus
+
+        try:
+            session_bus()  # before the icon: its library would wait for one
+            native = _native(pystray)
+            return native, GtkToolkit(native, self._act, self._warn, pictures)
+        except NoBus:
+            raise Unavailable("no_bus") from None
+
+
+def _load() -> ModuleType:
+    """pystray, which looks for a display and a toolkit as it is imported."""
+    try:
+        import pystray
+    except ImportError as error:
+        raise Unavailable(
+            "no_library", help=f"{error}. {system_gi.PACKAGES if sys.platform.startswith('linux') else ''}".strip()
+        ) from error
+    except Exception as error:
+        raise Unavailable("no_display", help=f"({error})" if str(error) else "") from error
+    return pystray  # type: ignore[no-any-return]
+
+
+def _native(pystray: ModuleType) -> Any:
+    from tray.drawing import picture
+
+    return pystray.Icon("ondol", picture(State.STOPPED, 32), "Ondol")
+
+
+def entries(pystray: ModuleType, rows: tuple[menu.Row, ...], act: Callable[[Action], None], escape: Callable[[str], str]) -> Any:
+    """The rows as pystray's menu, for the systems whose menus are built anew. A left click on the icon opens the chat."""
+
+    def entry(row: menu.Row) -> Any:
+        if row.separator:
+            return pystray.Menu.SEPARATOR
+        does = entries(pystray, row.rows, act, escape) if row.rows else (lambda: act(row.action) if row.action else None)
+        checked = None if row.checked is None else (lambda _: bool(row.checked))
+        first = row.action is not None and row.action.kind == ActionKind.OPEN_CHAT and row.key == "chat"
+        return pystray.MenuItem(escape(row.label), does, checked=checked, radio=row.radio, default=first, enabled=row.enabled)
+
+    return pystray.Menu(*map(entry, rows))

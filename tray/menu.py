@@ -144,7 +144,7 @@ def _download(one: Download, language: Language) -> str:
 
 
 def _download_rows(one: Download, runs: bool, language: Language) -> Iterable[Row]:
-    # One row both ways, in its place; and a click on an old "Pause" can't resume: the action is what the row says.
+    # One row both ways, in its place.
     under_way = one.state == "downloading"
     kind, word = (ActionKind.PAUSE_DOWNLOAD, "menu.pause") if under_way else (ActionKind.RESUME_DOWNLOAD, "menu.resume")
     yield Row(f"turn:{one.id}", say(word, language), Action(kind, one.id), enabled=runs)

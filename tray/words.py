@@ -141,8 +141,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "아이콘 없이 서버를 계속 실행합니다. Ctrl-C를 누르면 끝납니다.",
     ),
     "no_display": (
-        "There is no display, so no icon: neither DISPLAY nor WAYLAND_DISPLAY is set.",
-        "화면이 없어 아이콘을 표시할 수 없습니다.",
+        "No display can be used here, so no icon is shown. {help}",
+        "사용할 수 있는 화면이 없어 아이콘을 표시할 수 없습니다. {help}",
     ),
     "no_bus": (
         "There is no session bus, so no icon: log in to a desktop, or start it under dbus-run-session.",
