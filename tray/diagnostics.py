@@ -30,6 +30,7 @@ LOG_BYTES = 500_000  # of each log, from its end
 ALL_BYTES = 12_000_000  # of all of them, before compression; the zip is about a tenth of it
 ASK_SECONDS = 60.0
 MAKE_SECONDS = 180.0
+FOLDERS = ("PWD", "OLDPWD")
 NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 EXPLAINED = """\
 What is in here was collected by Ondol on this computer, to be sent to somebody who helps. Please look through it first.
@@ -136,7 +137,8 @@ def known_secrets(home: Home, environ: Mapping[str, str]) -> set[str]:
 
     Nothing is made. Files are read as text too, for one that is damaged still holds its secrets.
     """
-    found = set(secrets_in(dict(environ)))
+    # `PWD` is a shell's folder, and a switch such as `..._TOKEN=true` is no secret.
+    found = {value for value in secrets_in({name: environ[name] for name in environ if name not in FOLDERS}) if len(value) >= 8}
     for path, read in ((home.key, str.split), (home.secrets, texts_in), (home.config, named_secrets)):
         with contextlib.suppress(OSError):
             found |= set(read(path.read_text(encoding="utf-8-sig", errors="replace")))

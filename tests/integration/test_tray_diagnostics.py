@@ -42,6 +42,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A home with a server's record, and with every planted text at the places where it may really stand."""
     home = Home(tmp_path / "온돌 집")
     monkeypatch.setenv("ONDOL_HOME", str(home.root))
+    monkeypatch.setenv("PWD", str(Path(sys.executable).parent))
     monkeypatch.setenv("MY_CLOUD_API_KEY", PLANTED["a key in the environment"])
     home.logs.mkdir(parents=True)
     key = api_key(home)
@@ -98,6 +99,7 @@ def test_no_planted_secret_is_in_the_zip_and_what_helps_is(home: Home, tmp_path:
     assert facts["memory"]["total_gb"] > 0
     assert facts["files"]["book.db"] > 0
     assert "MY_CLOUD_API_KEY" not in facts["environment"]["set"]
+    assert facts["system"]["python_at"] == sys.executable.replace(str(Path.home()), "~")
     assert "llama.cpp" in found["doctor.txt"]
     assert "pytest==" in found["packages.txt"]
 
