@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.core.errors import foreign
+from app.core.errors import OndolError, foreign
 from tray.registry import Registry, of_this_user
 
 Run = Callable[[Sequence[str]], tuple[int, str]]
@@ -36,12 +36,19 @@ def run(line: Sequence[str]) -> tuple[int, str]:
     return done.returncode, done.stdout.decode("utf-8", "replace").strip()
 
 
+def _user_home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a user without a name, as in some containers
+        raise OndolError("This user has no home folder.", hint="Set HOME to one.") from None
+
+
 @dataclass(frozen=True)
 class Desktop:
     """One user's desktop. `system` is `linux` (and every other Unix), `darwin` or `win32`, as `sys.platform` says it."""
 
     system: str = sys.platform
-    user_home: Path = field(default_factory=Path.home)
+    user_home: Path = field(default_factory=_user_home)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     run: Run = run
     registry: Callable[[], Registry] = of_this_user

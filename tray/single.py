@@ -74,14 +74,14 @@ class Claim:
 
     def close(self) -> None:
         """Let another be the first; may be called twice."""
-        if self._socket is not None:
-            # First of all: who is told now would be told by nobody.
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket.close()
-            self._socket = None
+        listening, self._socket = self._socket, None
+        if listening is not None:
             with contextlib.suppress(OSError):
                 self._file.unlink(missing_ok=True)
+            # A caller of our own: not every system wakes who waits at a socket that is closed.
+            with contextlib.suppress(OSError), socket.create_connection(listening.getsockname(), timeout=ANSWER_SECONDS):
+                pass
+            listening.close()
         self._lock.__exit__(None, None, None)
 
     def _listen(self, listening: socket.socket) -> None:
@@ -89,11 +89,13 @@ class Claim:
             try:
                 caller, _ = listening.accept()
             except OSError:
-                if listening.fileno() < 0 or self._socket is None:
+                if self._socket is None:
                     return
                 time.sleep(0.1)  # too many open files, say: not for ever
                 continue
             with caller:
+                if self._socket is None:
+                    return  # who is told now would be told by nobody
                 try:
                     self._answer(caller)
                 except OSError:
