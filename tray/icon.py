@@ -19,7 +19,6 @@ from tray.toolkit import Toolkit
 from tray.words import language, say
 
 log = logging.getLogger(__name__)
-SECOND = 1.0  # between two updates at least
 REST = 30.0  # seconds after which "5 minutes ago" is looked at again
 
 
@@ -36,7 +35,8 @@ class Icon:
 
     Made and run on the main thread; `show`, `notify` and `stop` are for any. Unavailable, when made, where no icon with a menu can
     be shown. `pictures` is a folder of ours for the drawn icons (else a temporary one); `warn` takes the words of `words.py` for what
-    is missing here while the icon goes on: "no_tray_host", "no_notification_daemon", each at most once.
+    is missing here while the icon goes on: "no_tray_host", "no_notification_daemon", each at most once. `pause` in seconds, between
+    two updates.
     """
 
     def __init__(
@@ -46,8 +46,9 @@ class Icon:
         pictures: Path | None = None,
         warn: Callable[[str], None] | None = None,
         environ: Mapping[str, str] = os.environ,
+        pause: float = 1.0,
     ) -> None:
-        self._act, self._environ = act, environ
+        self._act, self._environ, self._pause = act, environ, pause
         self._tell = warn or (lambda code: log.warning("%s", say(code, "en")))
         self._told: set[str] = set()
         self._native, self._toolkit = self._made(pictures)
@@ -69,7 +70,7 @@ class Icon:
         self._native.run(lambda _: self._begin(first, on_ready))
 
     def show(self, snapshot: Snapshot) -> None:
-        """Any thread; returns at once. Of several snapshots within a second the last is shown."""
+        """Any thread; returns at once. Of several snapshots within `pause` the last is shown."""
         with self._changed:
             self._newest = snapshot
             self._changed.notify_all()
@@ -101,7 +102,7 @@ class Icon:
                 last, self._newest = self._newest or last, None
             self._toolkit.post(lambda snapshot=last: self._paint(snapshot))  # type: ignore[misc]
             with self._changed:
-                self._changed.wait_for(lambda: self._ended, SECOND)
+                self._changed.wait_for(lambda: self._ended, self._pause)
 
     def _paint(self, snapshot: Snapshot) -> None:
         """On the main thread: what differs from the last time."""
@@ -169,9 +170,7 @@ def _load() -> ModuleType:
 
 
 def _native(pystray: ModuleType) -> Any:
-    from tray.drawing import picture
-
-    return pystray.Icon("ondol", picture(State.STOPPED, 32), "Ondol")
+    return pystray.Icon("ondol", title="Ondol")  # without a picture yet: pystray would put it into a file
 
 
 def entries(pystray: ModuleType, rows: tuple[menu.Row, ...], act: Callable[[Action], None], escape: Callable[[str], str]) -> Any:

@@ -17,7 +17,7 @@ import gi
 gi.require_version("Gtk", "3.0")
 from gi.repository import Gio, GLib, Gtk  # noqa: E402 - the version comes first
 
-from tray.drawing import SIZES, write_theme  # noqa: E402
+from tray.drawing import SIZES, picture, write_theme  # noqa: E402
 from tray.menu import Row  # noqa: E402
 from tray.records import Action, State  # noqa: E402
 
@@ -59,6 +59,7 @@ class GtkToolkit:
         native._initialize = native._mark_ready  # pystray's own takes SIGINT from us, and a bus call that may hang
         native._finalize = self._end
         native._remove_fs_icon = lambda: None
+        native._icon = picture(State.STOPPED, 16)  # it insists on one; the panel reads ours from their files
         native._icon_path = self._name()
         native._update_icon = self._show
         native._create_menu = lambda _: self._menu.handle
@@ -115,7 +116,7 @@ class GtkToolkit:
 
     def _show(self) -> None:
         native = self._native
-        native._icon_path = self._name()
+        native._icon_path, native._title = self._name(), self._tip  # what it shows when it becomes visible
         native._icon_valid = True
         indicator = getattr(native, "_appindicator", None)
         if indicator is not None:
@@ -172,10 +173,10 @@ class GtkToolkit:
                 self._warn("no_notification_daemon")
                 log.info("%s: %s", title, text)
 
-        picture = str(self._file(state, 48)) if self._theme is not None else PLAIN
+        shown = str(self._file(state, 48)) if self._theme is not None else PLAIN
         safe = escape(text, quote=False) if self._markup else text  # a name with & or < is no markup
         hints = {"desktop-entry": GLib.Variant("s", "ondol")}
-        body = GLib.Variant("(susssasa{sv}i)", ("Ondol", 0, picture, title, safe, [], hints, -1))
+        body = GLib.Variant("(susssasa{sv}i)", ("Ondol", 0, shown, title, safe, [], hints, -1))
         self._call(NOTIFICATIONS, "Notify", body, told, "/org/freedesktop/Notifications", NOTIFICATIONS)
 
     def _end(self) -> None:

@@ -1,0 +1,317 @@
+"""The real icon on a desktop of our own: it registers, its menu is read and clicked over the bus, and what is missing is said."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import tray_host
+from tray_host import Desktop, Panel
+
+from tray import menu
+from tray.records import Action, ActionKind, ChatPage, Choices, Download, Model, Problem, Server, Snapshot, State, Sync
+
+PROGRAM = Path(__file__).with_name("tray_icon_program.py")
+pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(bool(tray_host.missing()), reason=tray_host.missing())]
+
+FULL = Snapshot(
+    server=Server(
+        State.READY, "http://127.0.0.1:11500", "0.1.0", problem=Problem("log_unwritable", {"folder": "/x"}, Action(ActionKind.OPEN_LOGS))
+    ),
+    models=(Model("smol_lm", "smol_lm & co", "loaded", default=True), Model("여우", "여우 모델")),
+    downloads=(
+        Download("d1", "gemma", 30, 100),
+        Download("d2", "qwen", 10, 100, "paused"),
+        Download("d3", "phi", 0, 0, "failed", "no route"),
+    ),
+    sync=Sync(last=1.0, sources=1),
+    chat=ChatPage("ready", "http://127.0.0.1:11501"),
+)
+
+
+class Running:
+    """The program with an icon, and what it has told."""
+
+    def __init__(self, environment: dict[str, str], pictures: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(pictures)], cwd=PROGRAM.parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, env={**environment, "PYTHONPATH": str(PROGRAM.parents[2])},
+        )  # fmt: skip
+        self.told: queue.Queue[dict[str, Any]] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.told.put(json.loads(line))
+
+    def ask(self, **asked: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(msgspec.to_builtins(asked)) + "\n")
+        self.process.stdin.flush()
+
+    def next(self, event: str, seconds: float = 20) -> dict[str, Any]:
+        found = self.told.get(timeout=seconds)
+        assert found["event"] == event, found
+        return found
+
+    def clicked(self) -> Action:
+        found = self.next("click")
+        return Action(ActionKind(found["kind"]), found["target"])
+
+
+@contextlib.contextmanager
+def showing(environment: dict[str, str], pictures: Path, snapshot: Snapshot = FULL, pause: float = 0.02) -> Iterator[Running]:
+    running = Running(environment, pictures)
+    try:
+        running.ask(show=snapshot, pause=pause)
+        yield running
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            running.ask(stop=True)
+        try:
+            running.process.wait(10)
+        except subprocess.TimeoutExpired:
+            running.process.kill()
+            raise
+
+
+@pytest.fixture(scope="module")
+def desktop() -> Iterator[Desktop]:
+    with tray_host.desktop() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("그림 pictures")
+
+
+@pytest.fixture
+def panel(desktop: Desktop) -> Iterator[Panel]:
+    with Panel(desktop.bus) as started:
+        yield started
+
+
+@pytest.fixture
+def icon(desktop: Desktop, panel: Panel, pictures: Path) -> Iterator[Running]:
+    with showing(desktop.environment, pictures) as running:
+        running.next("ready")
+        yield running
+
+
+def leaves(rows: tuple[menu.Row, ...], *path: str) -> Iterator[tuple[tuple[str, ...], menu.Row]]:
+    for row in rows:
+        if row.rows:
+            yield from leaves(row.rows, *path, row.label)
+        else:
+            yield (*path, row.label), row
+
+
+def test_it_registers_with_its_state_as_title_and_picture(panel: Panel, icon: Running) -> None:
+    seen = panel.icon()
+    panel.until(lambda: seen["Status"] == "Active")
+    assert seen["Title"] == "Ondol is ready"
+    assert seen["IconName"] == "ondol-ready"
+    for size in (16, 22, 24, 32, 48, 64):
+        assert (Path(seen["IconThemePath"]) / "hicolor" / f"{size}x{size}" / "apps" / "ondol-ready.png").is_file()
+
+
+def test_every_row_arrives_at_the_panel_as_the_menu_says(panel: Panel, icon: Running) -> None:
+    wanted = [row for row in menu.rows(FULL, "en", 1.0e9) if not row.separator]
+    seen = [entry for entry in panel.icon().menu().entries if entry.kind != "separator"]
+    assert [entry.label.replace("__", "_") for entry in seen if not entry.label.startswith("Sync")] == [
+        row.label for row in wanted if row.key != "sync"
+    ]
+    assert [entry.enabled for entry in seen] == [row.enabled for row in wanted]
+    models = panel.icon().menu().find("Models")
+    assert [(entry.label, entry.kind, entry.checked) for entry in models.entries[:2]] == [
+        ("smol__lm & co (in memory)", "radio", True),  # an underscore is doubled on this wire, where one marks a shortcut
+        ("여우 모델", "radio", False),
+    ]
+
+
+def test_every_row_that_can_be_clicked_sends_its_action(panel: Panel, icon: Running) -> None:
+    seen = panel.icon()
+    clicked = 0
+    for path, row in leaves(menu.rows(FULL, "en", 1.0e9)):
+        if row.action is None or not row.enabled:
+            continue
+        seen.click(*(("Sync now",) if row.key == "sync" else path))
+        assert icon.clicked() == row.action
+        clicked += 1
+    assert clicked >= 25
+
+
+def test_a_mark_stays_as_it_is_until_the_choice_is_made(panel: Panel, icon: Running) -> None:
+    seen = panel.icon()
+    seen.click("Settings", "Notifications")
+    assert icon.clicked() == Action(ActionKind.SET_NOTIFICATIONS, "off")
+    assert seen.menu().find("Settings", "Notifications").checked
+    icon.ask(show=replace(FULL, choices=Choices(notifications=False)))
+    panel.until(lambda: not seen.menu().find("Settings", "Notifications").checked)
+    assert icon.told.empty()  # bringing a mark up to date is no click
+
+
+def test_another_language_changes_every_label_in_place(panel: Panel, icon: Running) -> None:
+    seen = panel.icon()
+    revision, before = seen.layout()
+    icon.ask(show=replace(FULL, choices=Choices(language="ko")))
+    panel.until(lambda: seen["Title"] == "온돌이 준비되었습니다")
+    panel.until(lambda: seen.menu().entries[-1].label.startswith("끝내기"))
+    after_revision, after = seen.layout()
+    assert (after_revision, [entry.id for entry in after.walk()]) == (revision, [entry.id for entry in before.walk()])
+    for path, row in leaves(menu.rows(replace(FULL, choices=Choices(language="ko")), "ko", 1.0e9)):
+        if row.key in ("start", "logs", "login", "language:auto", "cancel:d1"):
+            assert after.find(*path).label == row.label
+
+
+def test_a_hundred_updates_of_a_download_rebuild_nothing(panel: Panel, icon: Running) -> None:
+    seen = panel.icon()
+    icon.ask(show=replace(FULL, downloads=(Download("a", "a model", 0, 100),)))
+    panel.until(lambda: "0 %" in seen.menu().find("Downloading a model").label)
+    revision, before = seen.layout()
+    rebuilt, changed, came = panel.signals["LayoutUpdated"], panel.signals["ItemsPropertiesUpdated"], panel.registrations
+    icon.ask(show=replace(FULL, downloads=(Download("a", "a model", 0, 100),)))
+    icon.ask(many=100, every=0.04)
+    panel.until(lambda: "100 %" in seen.menu().find("Downloading a model").label, 30)
+    after_revision, after = seen.layout()
+    assert after_revision == revision
+    assert [entry.id for entry in after.walk()] == [entry.id for entry in before.walk()]
+    assert panel.signals["LayoutUpdated"] == rebuilt
+    assert panel.signals["ItemsPropertiesUpdated"] - changed > 20
+    assert panel.registrations == came
+
+
+def test_rows_that_come_and_go_leave_the_others_as_they_are_so_a_click_on_an_open_menu_arrives(panel: Panel, icon: Running) -> None:
+    seen = panel.icon()
+    opened = seen.menu().find("Help", "Show logs")
+    bare = replace(FULL, downloads=(), models=(), server=replace(FULL.server, problem=None))
+    icon.ask(show=bare)
+    panel.until(lambda: [entry.label for entry in seen.menu().find("Models").entries] == ["No model on this computer yet"])
+    assert len(seen.menu().entries) == len(menu.rows(bare, "en", 1.0e9))
+    seen.click_id(opened.id)
+    assert icon.clicked() == Action(ActionKind.OPEN_LOGS)
+    icon.ask(show=FULL)
+    panel.until(lambda: seen.menu().entries[1].label.startswith("⚠"))
+    panel.until(lambda: len(seen.menu().entries) == len(menu.rows(FULL, "en", 1.0e9)))
+    assert seen.menu().find("Help", "Show logs").id == opened.id
+
+
+def test_a_burst_of_snapshots_ends_with_the_last(desktop: Desktop, panel: Panel, pictures: Path) -> None:
+    with showing(desktop.environment, pictures, pause=1.0) as running:
+        running.next("ready")
+        seen = panel.icon()
+        before = panel.signals["ItemsPropertiesUpdated"]
+        running.ask(show=replace(FULL, downloads=(Download("a", "a model", 0, 100),)))
+        running.ask(many=100)
+        panel.until(lambda: "100 %" in seen.menu().find("Downloading a model").label)
+        assert panel.signals["ItemsPropertiesUpdated"] - before < 20
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_each_state_has_its_picture_and_its_title(panel: Panel, icon: Running, state: State) -> None:
+    seen = panel.icon()
+    icon.ask(show=Snapshot(server=Server(state)))
+    panel.until(lambda: seen["IconName"] == f"ondol-{state}")
+    panel.until(lambda: seen["Title"] == menu.status(Server(state), "en"))
+
+
+def test_notifications_arrive_with_the_state_as_their_picture(panel: Panel, icon: Running) -> None:
+    icon.ask(notify=["온돌", "a < b & c"])
+    note = panel.note("a < b & c")
+    assert (note.title, note.app) == ("온돌", "Ondol")
+    assert Path(note.picture).name == "ondol-ready.png"
+
+
+def test_where_notifications_read_markup_a_name_is_still_text(desktop: Desktop, pictures: Path) -> None:
+    with Panel(desktop.bus, markup=True) as panel, showing(desktop.environment, pictures) as running:
+        running.next("ready")
+        running.ask(notify=["Ondol", "<b>x</b> & y"])
+        assert panel.note("x").text == "&lt;b&gt;x&lt;/b&gt; &amp; y"
+
+
+def test_a_panel_that_restarts_gets_the_icon_again(desktop: Desktop, pictures: Path) -> None:
+    with Panel(desktop.bus) as first, showing(desktop.environment, pictures) as running:
+        running.next("ready")
+        first.icon()
+        first.__exit__()
+        with Panel(desktop.bus) as second:
+            second.icon().click("Quit")
+            assert running.clicked() == Action(ActionKind.QUIT)
+
+
+def test_without_a_panel_it_goes_on_and_says_so_and_a_panel_that_comes_later_gets_it(desktop: Desktop, pictures: Path) -> None:
+    with showing(desktop.environment, pictures) as running:
+        running.next("ready")
+        assert running.next("missing")["code"] == "no_tray_host"
+        with Panel(desktop.bus) as panel:
+            assert panel.icon()["Title"] == "Ondol is ready"
+
+
+def test_without_a_notification_service_it_goes_on_and_says_so_once(desktop: Desktop, pictures: Path) -> None:
+    with Panel(desktop.bus, takes_notes=False) as panel, showing(desktop.environment, pictures) as running:
+        running.next("ready")
+        running.ask(notify=["Ondol", "one"])
+        assert running.next("missing")["code"] == "no_notification_daemon"
+        running.ask(notify=["Ondol", "two"])
+        panel.icon().click("Quit")
+        assert running.clicked() == Action(ActionKind.QUIT)
+
+
+def unavailable(environment: dict[str, str], pictures: Path) -> dict[str, Any]:
+    with showing(environment, pictures) as running:
+        told = running.next("unavailable")
+        assert running.process.wait(10) == 3
+        return told
+
+
+def test_without_a_display_it_says_so(desktop: Desktop, pictures: Path) -> None:
+    told = unavailable({**desktop.environment, "DISPLAY": ""}, pictures)
+    assert told["code"] == "no_display"
+
+
+def test_with_a_display_that_is_gone_it_says_so(desktop: Desktop, pictures: Path) -> None:
+    told = unavailable({**desktop.environment, "DISPLAY": ":987"}, pictures)
+    assert (told["code"], ":987" in told["message"]) == ("no_display", True)
+
+
+def test_without_a_session_bus_it_says_so(desktop: Desktop, pictures: Path) -> None:
+    told = unavailable({**desktop.environment, "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere/bus"}, pictures)
+    assert told["code"] == "no_bus"
+
+
+def test_a_desktop_whose_icons_have_no_menu_is_told_which_packages_help(desktop: Desktop, pictures: Path) -> None:
+    told = unavailable({**desktop.environment, "PYSTRAY_BACKEND": "xorg"}, pictures)
+    assert told["code"] == "no_menu"
+    assert "gir1.2-ayatanaappindicator3-0.1" in told["message"]
+
+
+def test_a_signal_reaches_the_program_while_the_icon_waits_for_clicks(desktop: Desktop, panel: Panel, pictures: Path) -> None:
+    with showing(desktop.environment, pictures) as running:
+        running.next("ready")
+        running.process.send_signal(signal.SIGINT)
+        running.next("interrupted")
+        running.next("end")
+
+
+def test_pictures_that_can_not_be_kept_are_made_anew_elsewhere_and_taken_away_at_the_end(
+    desktop: Desktop, panel: Panel, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with showing(desktop.environment, tmp_path / "file") as running:
+        running.next("ready")
+        folder = Path(panel.icon()["IconThemePath"])
+        assert (folder / "hicolor" / "16x16" / "apps" / "ondol-ready.png").is_file()
+    assert not folder.exists()
