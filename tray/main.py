@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from app.core import egress, logs
 from app.core.errors import OndolError
@@ -67,15 +67,17 @@ def _keep(home: Home, *, headless: bool, language: str) -> int:
 
 def _with_icon(tray: Tray, ended: threading.Event) -> bool:
     """Show the icon until the end; False where none can be shown here, which is said in a line."""
-    # Late: what draws icons is of no use without a display.
-    from tray.icon import Icon, Unavailable
 
     def missing(code: str, **values: str) -> None:
         log.warning("%s", words.say(code, "en", **values))
         _say(words.say(code, tray.language, **values))
 
+    # Late: what draws icons is of no use without a display.
+    from tray.icon import Icon, Unavailable
+
     try:
-        icon = Icon(tray.act, warn=missing)
+        with _without_graphics_driver():
+            icon = Icon(tray.act, pictures=tray.home.root / "tray-icons", warn=missing)
     except Unavailable as error:
         missing(error.code, **error.values)
         missing("without_icon")
@@ -86,8 +88,22 @@ def _with_icon(tray: Tray, ended: threading.Event) -> bool:
         icon.stop()
 
     threading.Thread(target=stop, name="end", daemon=True).start()
+    icon.show(tray.snapshot)
     icon.run(lambda: tray.begin(icon))
     return True
+
+
+@contextlib.contextmanager
+def _without_graphics_driver() -> Iterator[None]:
+    """GTK maps one as it is imported: 10 MB and more, for a menu that the panel draws. Programs that we start are to have theirs."""
+    if "GDK_GL" in os.environ:
+        yield
+        return
+    os.environ["GDK_GL"] = "disable"
+    try:
+        yield
+    finally:
+        del os.environ["GDK_GL"]
 
 
 def _without(tray: Tray, ended: threading.Event) -> int:
