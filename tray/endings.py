@@ -9,7 +9,7 @@ from typing import Any
 from app.core.redaction import redact
 from tray.events import Ending
 
-LONGEST = 200  # characters of a line in a menu
+LONGEST, READ = 200, 1000  # characters of a line in a menu; of one that is looked through for secrets, which takes its square
 # Signals and what Windows gives a program that a logout or Ctrl-C ends.
 _ORDERED = frozenset({0, -int(signal.SIGTERM), -int(signal.SIGINT), -1, 129, 130, 143, 0xC000013A, -1073741510})
 _FULL = ("no space left on device", "disk quota exceeded", "not enough space on the disk", "disk is full")
@@ -20,7 +20,7 @@ def read(status: int, error: dict[str, Any] | None, tail: Sequence[str]) -> Endi
     error = error or {}
     said, code = str(error.get("message") or ""), str(error.get("code") or "")
     last = said or next((line.strip() for line in reversed(tail) if line.strip()), "") or _how(status)
-    detail = redact(last)[:LONGEST]
+    detail = redact(last[:READ])[:LONGEST]
     if status == 78:
         return Ending("settings", detail)
     if status == 74 or any(words in line.lower() for line in (said, *tail[-5:]) for words in _FULL):

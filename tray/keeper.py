@@ -83,7 +83,7 @@ class Keeper:
         self._server = Server()
         self._over = False
         self._closed = threading.Event()
-        self._close_lock = threading.Lock()
+        self._close_lock, self._spawning = threading.Lock(), threading.Lock()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._errand_thread = threading.Thread(target=self._run_errands, name="keeper errands", daemon=True)
         self._thread.start()
@@ -118,8 +118,9 @@ class Keeper:
         with self._close_lock:
             if not self._closed.is_set():
                 log.error("the server did not end within %.1f s and is killed", seconds)
+                with self._spawning:
+                    self._over = True  # no spawn from now on
                 self._end_child("kill")
-                self._over = True
             if self._errand_thread.is_alive():
                 self._errands.put(None)
                 self._errand_thread.join(max(0.5, end - time.monotonic()))
@@ -188,19 +189,22 @@ class Keeper:
         # The server imports from where we do; not from the current folder, which may hold an `app` of somebody else.
         imports = {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
         self._events.put(e.LogFolder(""))
-        try:
-            self._child = Child(
-                [*self._line, *(() if decision.port is None else ("--port", str(decision.port)))],
-                environment={**imports, **places, **self._environment, **self._family.environment(run)},
-                log=self._home.logs / "server.native.log",
-                on_line=lambda line: self._heard(run, line),
-                on_end=lambda status: self._ended(run, status),
-                on_log=self._log_failed,
-            )
-        except OSError as error:
-            log.error("the server can't be started: %s", error)
-            self._events.put(e.NotSpawned(run, f"{error.strerror or error}: {self._line[0]}"))
-            return
+        with self._spawning:
+            if self._over:
+                return
+            try:
+                self._child = Child(
+                    [*self._line, *(() if decision.port is None else ("--port", str(decision.port)))],
+                    environment={**imports, **places, **self._environment, **self._family.environment(run)},
+                    log=self._home.logs / "server.native.log",
+                    on_line=lambda line: self._heard(run, line),
+                    on_end=lambda status, tail: self._ended(run, status, tail),
+                    on_log=self._log_failed,
+                )
+            except OSError as error:
+                log.error("the server can't be started: %s", error)
+                self._events.put(e.NotSpawned(run, f"{error.strerror or error}: {self._line[0]}"))
+                return
         self._pulse = Pulse(self._child.pid)
 
     def _heard(self, run: int, line: str) -> None:
@@ -222,8 +226,7 @@ class Keeper:
         elif said.get("event") == "progress":
             self._events.put(e.Progressed(run, str(said.get("step") or "")))
 
-    def _ended(self, run: int, status: int) -> None:
-        tail = list(self._child.tail) if self._child is not None else []
+    def _ended(self, run: int, status: int, tail: list[str]) -> None:
         self._events.put(e.Ended(run, endings.read(status, self._error, tail)))
 
     def _log_failed(self, error: OSError) -> None:

@@ -21,17 +21,17 @@ import psutil
 
 LOG_LIMIT = 1_000_000  # bytes; then the file starts anew
 LONGEST_LINE = 64 * 1024  # bytes
-TAIL = 40  # lines
+TAIL, WIDTH = 40, 1000  # lines, and characters of each
 
 if sys.platform == "win32":
     from tray.windows_job import Job
 
 
 class Child:
-    """A running server. `on_line` gets each line of its standard output, `on_end` its exit status, both on threads of ours.
+    """A running server; OSError where the program can't be run.
 
-    What it prints on standard error goes to `log`, and its last lines to `tail`; `on_log` is told once where `log` can't be
-    written. OSError where the program can't be run.
+    `on_line` gets each line of its standard output, `on_end` its exit status and the last lines of its standard error, both on
+    threads of ours. What it prints on standard error goes to `log`; `on_log` is told once where that can't be written.
     """
 
     def __init__(
@@ -41,16 +41,15 @@ class Child:
         environment: Mapping[str, str],
         log: Path,
         on_line: Callable[[str], None],
-        on_end: Callable[[int], None],
+        on_end: Callable[[int, list[str]], None],
         on_log: Callable[[OSError], None],
     ) -> None:
-        self.tail: deque[str] = deque(maxlen=TAIL)
+        self._tail: deque[str] = deque(maxlen=TAIL)
         self._log_path, self._on_line, self._on_end, self._on_log = log, on_line, on_end, on_log
         self._log: IO[bytes] | None = None
         self._log_failed = False
         self._process = self._start(line, environment)
         self.pid = self._process.pid
-        self.ended = threading.Event()
         assert self._process.stdout is not None, "started with a pipe"
         assert self._process.stderr is not None, "started with a pipe"
         said = self._thread("said", self._hear, self._process.stdout, self._on_line)
@@ -142,7 +141,7 @@ class Child:
             on_line(rest.decode("utf-8", "replace"))
 
     def _printed(self, line: str) -> None:
-        self.tail.append(line)
+        self._tail.append(line[:WIDTH])
 
     def _keep(self, data: bytes) -> None:
         if self._log_failed:
@@ -167,8 +166,7 @@ class Child:
         if not printed.is_alive() and self._log is not None:
             with contextlib.suppress(OSError):
                 self._log.close()
-        self.ended.set()
-        self._on_end(status)
+        self._on_end(status, list(self._tail))
 
 
 class Pulse:
