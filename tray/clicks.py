@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.core import atomic_file
 from app.core.credentials import api_key
 from app.core.errors import NotReady, OndolError
 from tray.client import Client
@@ -64,6 +65,12 @@ class Clicks:
         if self._tray.snapshot.server.state in AT_REST:
             self._start_server("")
         self._tray.chat.open()
+
+    def explain(self, how: str) -> None:
+        """How to get a chat page, as a text to copy the commands from: nobody can out of a notification."""
+        path = self._tray.home.root / "get-open-webui.txt"
+        atomic_file.write(path, how + "\n")
+        self._tray.handover.open(path)
 
     def _start_server(self, _: str) -> None:
         failed = self._tray.snapshot.server.state == State.FAILED
@@ -128,7 +135,7 @@ class Clicks:
             if (ROOT / name).is_file() and (ROOT / "pyproject.toml").is_file():
                 return ROOT / name
         path = self._tray.home.root / "README.md"
-        path.write_text(str(importlib.metadata.metadata("ondol").json.get("description", "")), encoding="utf-8")
+        atomic_file.write(path, str(importlib.metadata.metadata("ondol").json.get("description", "")))
         return path
 
     def _about(self, _: str) -> None:

@@ -188,6 +188,8 @@ class Tray:
 
     def _on_chat(self, chat: ChatPage) -> None:
         self._update(chat=chat)
+        if chat.state == "absent":
+            self._work.put(lambda: self._guarded(lambda: self._clicks.explain(chat.error)))
 
     def _show(self, url: str) -> None:
         """The chat page is ready and wanted. Not on its own thread: a browser may take seconds to begin."""

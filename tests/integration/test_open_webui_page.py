@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,22 +33,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment in which a package calls itself Open WebUI."""
-    folder = tmp_path_factory.mktemp("page") / "환경"
-    venv.create(folder, with_pip=False)
-    packages = next(folder.glob("lib/python3*/site-packages"))
-    (packages / "open_webui").mkdir()
-    (packages / "open_webui" / "__init__.py").touch()
-    (packages / "open_webui-0.12.4.dist-info").mkdir()
-    (packages / "open_webui-0.12.4.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: open-webui\nVersion: 0.12.4\n", "utf-8"
-    )
-    # Through /bin/sh: a first line can't hold a long path.
-    script = f"#!/bin/sh\nexec '{folder}/bin/python3' '{page_program.__file__}' \"$@\"\n"
-    made = folder / "bin" / "open-webui"
-    made.write_text(script, encoding="utf-8")
-    made.chmod(0o755)
-    return made
+    return page_program.install(tmp_path_factory.mktemp("page") / "환경")
 
 
 class Run:

@@ -14,6 +14,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 
 SCHEMA = """
@@ -49,6 +50,23 @@ class Health(http.server.BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def install(folder: Path) -> Path:
+    """An environment in which a package calls itself Open WebUI; its program is this one."""
+    venv.create(folder, with_pip=False)
+    packages = next(folder.glob("lib/python3*/site-packages"))
+    (packages / "open_webui").mkdir()
+    (packages / "open_webui" / "__init__.py").touch()
+    (packages / "open_webui-0.12.4.dist-info").mkdir()
+    (packages / "open_webui-0.12.4.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: open-webui\nVersion: 0.12.4\n", "utf-8"
+    )
+    # Through /bin/sh: a first line can't hold a long path.
+    made = folder / "bin" / "open-webui"
+    made.write_text(f"#!/bin/sh\nexec '{folder}/bin/python3' '{__file__}' \"$@\"\n", encoding="utf-8")
+    made.chmod(0o755)
+    return made
 
 
 def main() -> None:
