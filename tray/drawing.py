@@ -7,6 +7,7 @@ can't tell the colours. Every colour keeps a contrast of 3 to light and to dark 
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class Look:
 
 LOOKS: dict[State, Look] = {
     State.READY: Look(WARM, True),
-    State.EXTERNAL: Look(WARM, True, BLUE, "dot"),
+    State.EXTERNAL: Look(WARM, True, BLUE, "out"),
     State.STARTING: Look(WARMING, True, AMBER, "up"),
     State.SUSPECT: Look(WARM, True, AMBER, "?"),
     State.STOPPING: Look(COLD, True, GREY, "down"),
@@ -56,16 +57,23 @@ def picture(state: State, size: int, dark: bool | None = None) -> Image.Image:
 
 
 def write_theme(folder: Path, name: str = "ondol") -> None:
-    """Every state in every size as an icon theme, `name`-STATE, so that a panel finds the exact size. What is there is kept."""
+    """Every state in every size as an icon theme, `name`-STATE, so that a panel finds the exact size.
+
+    What is there is kept, unless another version of this file drew it. OSError where it can't be written.
+    """
+    drawn, edition = folder / "drawn", f"{zlib.crc32(Path(__file__).read_bytes()):08x}"
+    same = drawn.is_file() and drawn.read_text(encoding="utf-8", errors="replace") == edition
     for size in SIZES:
         place = folder / "hicolor" / f"{size}x{size}" / "apps"
         place.mkdir(parents=True, exist_ok=True)
         for state in State:
             path = place / f"{name}-{state}.png"
-            if not path.exists():
+            if not (same and path.exists()):
                 half = path.with_suffix(".part")  # a kill in mid-write must not leave half a picture under the real name
                 picture(state, size).save(half, "PNG")
                 half.replace(path)
+    if not same:
+        drawn.write_text(edition, encoding="utf-8")
 
 
 def _shade(colour: str, dark: bool | None) -> tuple[int, int, int]:
@@ -94,17 +102,21 @@ class _Pen:
 
     def lines(self, waves: bool) -> None:
         """Three flues under the floor."""
-        wide = max(1.0, round(self._size * 0.095)) * self._fine
-        for middle in (4.2, 8, 11.8):
-            centre = self._snap(middle - 0.6) + wide / 2
-            lift = self._unit * 0.95 if waves else 0.0
-            steps = 64
-            points = [
-                (self._unit * (3 + 10 * step / steps), centre + lift * math.sin(2 * math.pi * step / steps)) for step in range(steps + 1)
-            ]
-            self._draw.line(points, fill=WHITE, width=round(wide), joint="curve")
-            for x, y in (points[0], points[-1]):
-                self._draw.ellipse((x - wide / 2, y - wide / 2, x + wide / 2, y + wide / 2), fill=WHITE)
+        wide, pitch = max(1, round(self._size * 0.095)), round(self._size * 0.24)
+        first = (self._size - 2 * pitch - wide) // 2
+        for top in (first, first + pitch, first + 2 * pitch):
+            if waves:
+                self._wave((top + wide / 2) * self._fine, wide * self._fine, (pitch - wide) * self._fine * 0.42)
+            else:  # pixel by pixel: its edges are straight
+                box = (self._snap(3), top * self._fine, self._snap(13) - 1, (top + wide) * self._fine - 1)
+                self._draw.rounded_rectangle(box, wide * self._fine / 2, fill=WHITE)
+
+    def _wave(self, centre: float, wide: int, lift: float) -> None:
+        steps = 64
+        points = [(self._unit * (3 + 10 * step / steps), centre + lift * math.sin(2 * math.pi * step / steps)) for step in range(steps + 1)]
+        self._draw.line(points, fill=WHITE, width=wide, joint="curve")
+        for x, y in (points[0], points[-1]):
+            _disc(self._draw, x, y, wide / 2)
 
     def badge(self, colour: tuple[int, int, int], glyph: str) -> None:
         """A disc in the lower right corner, cut free from the tile by a clear ring."""
@@ -125,8 +137,9 @@ def _disc(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float) -> None:
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=WHITE)
 
 
-def _dot(draw: ImageDraw.ImageDraw, middle: float, radius: float) -> None:
-    _disc(draw, middle, middle, radius * 0.42)
+def _out(draw: ImageDraw.ImageDraw, middle: float, radius: float) -> None:
+    _shape(draw, middle, radius, ((-0.12, -0.58), (0.58, -0.58), (0.58, 0.12)))
+    _shape(draw, middle, radius, ((0.12, -0.38), (0.38, -0.12), (-0.35, 0.61), (-0.61, 0.35)))
 
 
 def _up(draw: ImageDraw.ImageDraw, middle: float, radius: float) -> None:
@@ -161,7 +174,7 @@ def _again(draw: ImageDraw.ImageDraw, middle: float, radius: float) -> None:
 
 
 _GLYPHS = {
-    "dot": _dot,
+    "out": _out,
     "up": _up,
     "down": _down,
     "square": _square,

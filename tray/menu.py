@@ -190,12 +190,13 @@ def _sync(sync: Sync, language: Language, now: float) -> Row:
 
 
 def _server(server: Server, language: Language) -> tuple[Row, ...]:
-    ours = server.state not in (State.STOPPED, State.STOPPING, State.FAILED, State.EXTERNAL)
-    at_rest = server.state in (State.STOPPED, State.FAILED)
+    # Somebody else's server too: a person who clicks means the one that they see.
+    on = server.state not in (State.STOPPED, State.STOPPING, State.FAILED)
+    off = server.state in (State.STOPPED, State.BACKOFF, State.FAILED)
     return (
-        Row("start", say("menu.start", language), Action(ActionKind.START_SERVER), enabled=at_rest),
-        Row("stop", say("menu.stop", language), Action(ActionKind.STOP_SERVER), enabled=ours),
-        Row("restart", say("menu.restart", language), Action(ActionKind.RESTART_SERVER), enabled=ours),
+        Row("start", say("menu.start", language), Action(ActionKind.START_SERVER), enabled=off),
+        Row("stop", say("menu.stop", language), Action(ActionKind.STOP_SERVER), enabled=on),
+        Row("restart", say("menu.restart", language), Action(ActionKind.RESTART_SERVER), enabled=on),
         Row("after-run", separator=True),
         Row("copy-address", say("menu.copy_address", language), Action(ActionKind.COPY_ADDRESS), enabled=bool(server.address)),
         Row("copy-key", say("menu.copy_key", language), Action(ActionKind.COPY_KEY)),
