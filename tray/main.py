@@ -37,13 +37,13 @@ def run(arguments: Sequence[str]) -> int:
         if value:
             os.environ[name] = value
     language = words.language(asked.language, os.environ, system_language.tag())
+    # The icon needs this machine alone, whatever the server may reach.
+    egress.install(egress.Policy())
     try:
         if asked.install or asked.uninstall:
             return _install(asked.install, headless=asked.headless, language=language)
         home = Home.find()
         logs.setup(home.logs, "tray")
-        # The icon needs this machine alone, whatever the server may reach.
-        egress.install(egress.Policy())
         return _keep(home, headless=asked.headless, language=asked.language if asked.language != "auto" else "")
     except AlreadyRunning as error:
         _say(str(error))
