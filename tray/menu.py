@@ -49,10 +49,13 @@ def rows(snapshot: Snapshot, language: Language, now: float) -> tuple[Row, ...]:
         Row("help", say("menu.help", language), rows=_help(snapshot.server, language)),
         Row("settings", say("menu.settings", language), rows=_settings(snapshot, language)),
         Row("before-quit", separator=True),
-        Row(
-            "quit", say("menu.quit_external" if snapshot.server.state == State.EXTERNAL else "menu.quit", language), Action(ActionKind.QUIT)
-        ),
+        Row("quit", say("menu.quit" if _ends_with_us(snapshot.server.state) else "menu.quit_only", language), Action(ActionKind.QUIT)),
     )
+
+
+def _ends_with_us(state: State) -> bool:
+    """Whether Quit takes a server away from somebody who may be using it."""
+    return state not in (State.EXTERNAL, State.STOPPED, State.FAILED)
 
 
 def status(server: Server, language: Language) -> str:

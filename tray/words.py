@@ -113,7 +113,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "menu.language_en": ("English", "English"),
     "menu.language_ko": ("한국어", "한국어"),
     "menu.quit": ("Quit (stops the server)", "끝내기 (서버도 멈춤)"),
-    "menu.quit_external": ("Quit", "끝내기"),
+    "menu.quit_only": ("Quit", "끝내기"),
     # Notices.
     "ready_first": ("Ready. Click the icon to open the chat.", "준비되었습니다. 아이콘을 눌러 대화를 시작하세요."),
     "download_finished": ("{name} is on this computer and ready to use.", "다운로드가 끝났습니다: {name}. 바로 쓸 수 있습니다."),

@@ -76,7 +76,7 @@ def display(screen: str = "1280x900x24") -> Iterator[str]:
     """An X display in memory."""
     reads, writes = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writes), "-screen", "0", screen, "-nolisten", "tcp"], pass_fds=[writes], stderr=subprocess.DEVNULL
+        ["Xvfb", "-displayfd", str(writes), "-screen", "0", screen, "-nolisten", "tcp", "-wr"], pass_fds=[writes], stderr=subprocess.DEVNULL
     )
     os.close(writes)
     try:

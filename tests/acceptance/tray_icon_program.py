@@ -1,5 +1,6 @@
 """The real icon, told what to show over its input and telling what is clicked: JSON lines both ways.
 
+{"show": {Snapshot}, "pause": SECONDS} first, then
 {"show": {Snapshot}} | {"many": 100, "every": SECONDS} | {"notify": [TITLE, TEXT]} | {"stop": true}
 {"event": "ready"} | {"event": "click", "kind", "target"} | {"event": "missing", "code"} | {"event": "interrupted" | "end"}
 """
@@ -12,6 +13,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -23,49 +25,45 @@ def say(**told: object) -> None:
     print(json.dumps(told), flush=True)
 
 
+def clicked(action: Action) -> None:
+    say(event="click", kind=action.kind, target=action.target)
+
+
+def listen(icon: Icon, shown: Snapshot) -> None:
+    """Until it is told to stop, or nobody is there to tell it anything."""
+    say(event="ready")
+    for line in sys.stdin:
+        asked: dict[str, Any] = json.loads(line)
+        if "stop" in asked:
+            break
+        if "show" in asked:
+            shown = msgspec.convert(asked["show"], Snapshot)
+            icon.show(shown)
+        for done in range(asked.get("many", 0)):
+            icon.show(replace(shown, downloads=(Download("a", "a model", done + 1, asked["many"]),)))
+            time.sleep(asked.get("every", 0))
+        if "notify" in asked:
+            icon.notify(*asked["notify"])
+    icon.stop()
+
+
 def main() -> int:
     first = json.loads(sys.stdin.readline())
+    shown = msgspec.convert(first["show"], Snapshot)
+    pictures = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     try:
-        icon = Icon(
-            lambda action: clicked(action),
-            pictures=Path(sys.argv[1]) if len(sys.argv) > 1 else None,
-            pause=first.get("pause", 1.0),
-            warn=lambda code: say(event="missing", code=code),
-        )
+        icon = Icon(clicked, pictures=pictures, warn=lambda code: say(event="missing", code=code), pause=first.get("pause", 1.0))
     except Unavailable as error:
         say(event="unavailable", code=error.code, message=str(error))
         return 3
-
-    def clicked(action: Action) -> None:
-        say(event="click", kind=action.kind, target=action.target)
-
-    shown = Snapshot()
-
-    def listen() -> None:
-        nonlocal shown
-        say(event="ready")
-        for line in sys.stdin:
-            asked = json.loads(line)
-            if "show" in asked:
-                shown = msgspec.convert(asked["show"], Snapshot)
-                icon.show(shown)
-            if "many" in asked:
-                for done in range(asked["many"]):
-                    icon.show(replace(shown, downloads=(Download("a", "a model", done + 1, asked["many"]),)))
-                    time.sleep(asked.get("every", 0))
-            if "notify" in asked:
-                icon.notify(*asked["notify"])
-            if "stop" in asked:
-                break
-        icon.stop()
 
     def interrupted(*_: object) -> None:
         say(event="interrupted")
         icon.stop()
 
     signal.signal(signal.SIGINT, interrupted)
-    icon.show(msgspec.convert(first["show"], Snapshot))
-    icon.run(listen)
+    icon.show(shown)
+    icon.run(lambda: listen(icon, shown))
     say(event="end")
     return 0
 

@@ -171,9 +171,10 @@ def test_the_server_can_be_started_where_it_rests_and_stopped_where_it_does_not(
     assert (row(found, "start").enabled, row(found, "stop").enabled, row(found, "restart").enabled) == (start, stop, stop)
 
 
-def test_quit_says_that_it_stops_the_server_unless_somebody_else_started_it() -> None:
+def test_quit_says_that_it_stops_the_server_unless_there_is_none_or_somebody_else_started_it() -> None:
     assert row(READY, "quit").label == "Quit (stops the server)"
-    assert row(Snapshot(server=Server(State.EXTERNAL)), "quit").label == "Quit"
+    for state in (State.EXTERNAL, State.STOPPED, State.FAILED):
+        assert row(Snapshot(server=Server(state)), "quit").label == "Quit"
 
 
 def test_the_chat_can_be_opened_while_the_server_starts_and_how_to_get_one_can_be_read_without_a_server() -> None:
