@@ -35,7 +35,7 @@ DEFAULT_PORT = 11500
 NEXT_PORTS = 50  # that are tried after it
 SERVE = (sys.executable, "-P", "-X", "utf8", "-m", "app.cli", "serve", "--json", "--until-stdin-closes")
 OWN_END = 8.0  # seconds that a dead tray's server has to end by itself: it finishes answers under way
-DEEP = 6  # each so many probes look at the workers too
+DEEP = 3  # each so many probes look at the workers too
 VERSION_SECONDS = 60.0
 
 

@@ -97,7 +97,7 @@ class World:
         headers = {"Authorization": f"Bearer {api_key(self.home)}", "Content-Type": "application/json"}
         for path, body in (("vector_stores/notes/search", {"query": "annual leave"}), ("chat/completions", chat)):
             request = urllib.request.Request(f"{record.address}/v1/{path}", data=json.dumps(body).encode(), headers=headers)
-            with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=30) as answer:
+            with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=15) as answer:
                 answer.read()
 
     def close(self) -> None:
@@ -142,7 +142,7 @@ def kill_at_random(world: World, chance: random.Random, moments: int) -> Counter
     done: Counter[str] = Counter()
     for moment in range(moments):
         record = world.come_back()
-        if chance.random() < 0.7:
+        if chance.random() < 0.5:
             world.use(record)
         time.sleep(chance.uniform(0, 0.7))
         workers = world.workers()
