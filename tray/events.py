@@ -129,11 +129,12 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Listening:
-    """The server listens. `token` is what its health answers carry."""
+    """The server listens. `token` is what its health answers carry; `pid` 0 where it didn't say."""
 
     run: int
     address: str
     token: str
+    pid: int = 0
 
 
 @dataclass(frozen=True)

@@ -219,10 +219,10 @@ class Keeper:
             self._error = said["error"]
             log.error("the server says: %s", self._error.get("message") if self._error else "")
         elif said.get("event") == "listening":
-            if isinstance(said.get("pid"), int):
-                # Windows: a virtual environment's python starts the real one.
-                self._pulse = Pulse(said["pid"])
-            self._events.put(e.Listening(run, str(said.get("url") or ""), str(said.get("instance") or "")))
+            pid = said["pid"] if isinstance(said.get("pid"), int) else 0
+            if pid:  # Windows: a virtual environment's python starts the real one
+                self._pulse = Pulse(pid)
+            self._events.put(e.Listening(run, str(said.get("url") or ""), str(said.get("instance") or ""), pid))
         elif said.get("event") == "progress":
             self._events.put(e.Progressed(run, str(said.get("step") or "")))
 

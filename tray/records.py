@@ -72,6 +72,7 @@ class Problem:
       slow_start: seconds (backoff)    hung: seconds (suspect, backoff)   disk_full: - (backoff)
       busy_home: detail (backoff: another server holds the data folder)   external_silent: address (suspect: not ours to end)
       log_unwritable: folder (ready)                                      still_running: pid (failed: it could not be ended)
+    What is backoff is failed in the end, where it happens again and again; crashed then reads crash_loop.
     """
 
     code: str

@@ -56,6 +56,7 @@ _ANSWERING = frozenset({State.STARTING, State.READY, State.SUSPECT, State.EXTERN
 class _Life:
     """What is known of one run."""
 
+    pid: int = 0
     address: str = ""
     token: str = ""
     version: str = ""
@@ -131,7 +132,7 @@ class Supervisor:
                 self._life.progress = event.step
                 self._goes_on(progress=True)
             case e.Listening() if self._state is State.STARTING:
-                self._life.address, self._life.token = event.address, event.token
+                self._life.address, self._life.token, self._life.pid = event.address, event.token, event.pid
                 self._goes_on(progress=True)
                 self._probe()
             case e.Answered() if event.number == self._number and "late" in self._timers:
@@ -195,7 +196,7 @@ class Supervisor:
 
     def _adopt(self, found: e.Found) -> None:
         self._timers.drop()
-        self._life.address, self._life.token, self._life.version = found.address, found.token, found.version
+        self._life = _Life(found.pid, found.address, found.token, found.version)
         self._set(State.EXTERNAL)
         self._probe()
 
@@ -312,7 +313,7 @@ class Supervisor:
     def _escalate(self) -> None:
         how, seconds = self._life.plan.pop(0)
         if how is None:
-            self._fail("still_running", pid="")
+            self._fail("still_running", pid=str(self._life.pid or "?"))
         else:
             self._out.append(e.Signal(self._run, how))
             self._timers.set("escalate", seconds)
@@ -346,7 +347,9 @@ class Supervisor:
     def _back_off(self, problem: Problem) -> None:
         self._crashes += 1
         if self._crashes > self._limits.crashes:
-            self._fail("crash_loop", times=str(self._crashes), detail=problem.values.get("detail", ""))
+            if last := problem.values.get("detail"):
+                problem = Problem("crash_loop", {"times": str(self._crashes), "detail": last})
+            self._fail(problem.code, **problem.values)
         else:
             seconds = min(self._limits.backoff_cap, self._limits.backoff * 2 ** (self._crashes - 1))
             self._wait(problem, seconds * (0.8 + 0.4 * self._chance()))

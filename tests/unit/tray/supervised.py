@@ -48,7 +48,7 @@ class World:
     def listens(self) -> World:
         self.wait(0.5)
         assert self.lives, "nothing was spawned"
-        return self.feed(e.Listening(self.run, ADDRESS, TOKEN))
+        return self.feed(e.Listening(self.run, ADDRESS, TOKEN, 4711))
 
     def ends(self, ending: e.Ending = CRASH) -> World:
         self.lives = False

@@ -34,7 +34,7 @@ def test_what_even_a_kill_does_not_end_is_told() -> None:
     world = World().ready()
     world.obeys = set()
     world.ask("stop").wait(60)
-    assert (world.state, world.problem) == (State.FAILED, "still_running")
+    assert (world.state, world.problem, world.values) == (State.FAILED, "still_running", {"pid": "4711"})
 
 
 def test_a_crash_while_it_ends_is_no_crash() -> None:

@@ -175,7 +175,7 @@ def test_a_server_that_hangs_again_and_again_fails_too() -> None:
             world.health = READY
             world.listens().wait(1)
             world.health = SILENT
-    assert (world.state, world.problem) == (State.FAILED, "crash_loop")
+    assert (world.state, world.problem) == (State.FAILED, "hung")
 
 
 def test_one_that_somebody_else_ended_in_order_did_not_crash_and_is_started_again() -> None:
