@@ -64,8 +64,14 @@ class GtkToolkit:
         native._update_icon = self._show
         native._create_menu = lambda _: self._menu.handle
         indicator = getattr(native, "_appindicator", None)
-        if indicator is not None and self._theme is not None:
+        if indicator is None:
+            native._status_icon.connect("activate", self._open)
+        elif self._theme is not None:
             indicator.set_icon_theme_path(str(self._theme))
+
+    def _open(self, icon: Any) -> None:
+        """A left click in an old-style tray; a right click is pystray's."""
+        self._menu.handle.popup(None, None, Gtk.StatusIcon.position_menu, icon, 0, Gtk.get_current_event_time())
 
     def _draw_all(self, pictures: Path | None) -> Path | None:
         try:
@@ -149,7 +155,8 @@ class GtkToolkit:
 
     def _look_for_host(self) -> bool:
         def told(answer: Any) -> None:
-            if answer is None or not answer[0]:
+            old_style = getattr(self._native, "_status_icon", None)
+            if (answer is None or not answer[0]) and not (old_style is not None and old_style.is_embedded()):
                 self._warn("no_tray_host")
 
         body = GLib.Variant("(ss)", (WATCHER, "IsStatusNotifierHostRegistered"))
