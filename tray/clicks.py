@@ -70,6 +70,7 @@ class Clicks:
         """How to get a chat page, as a text to copy the commands from: nobody can out of a notification."""
         path = self._tray.home.root / "get-open-webui.txt"
         atomic_file.write(path, how + "\n")
+        self._tray.tell(Notice("no_chat_page", {"path": str(path)}))
         self._tray.handover.open(path)
 
     def _start_server(self, _: str) -> None:

@@ -66,10 +66,6 @@ def _downloads(before: Snapshot, after: Snapshot) -> list[Notice]:
 
 
 def _chat(before: Snapshot, after: Snapshot) -> list[Notice]:
-    if after.chat.state == before.chat.state:
-        return []
-    if after.chat.state == "absent":
-        return [Notice("no_chat_page", {"message": after.chat.error})]
-    if after.chat.state == "failed":
+    if after.chat.state == "failed" != before.chat.state:
         return [Notice("chat_failed", {"message": after.chat.error})]
     return []

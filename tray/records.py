@@ -176,7 +176,7 @@ class Notice:
         "sync_failed",  # message
         "recovered",
         "failed",  # code and values of the server's problem
-        "no_chat_page",  # message: how to get one
+        "no_chat_page",  # path, of the text that says how to get one
         "chat_failed",  # message
         "not_done",  # message: what a click could not do, and why
         "copy_yourself",  # text: no clipboard here

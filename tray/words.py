@@ -127,7 +127,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "The server does not start. The icon's menu says what helps.",
         "서버가 시작되지 않습니다. 해결 방법은 아이콘 메뉴에 있습니다.",
     ),
-    "no_chat_page": ("The chat page is not installed. {message}", "대화 화면이 설치되어 있지 않습니다. {message}"),
+    "no_chat_page": (
+        "The chat page is not installed. How to get it stands in {path}",
+        "대화 화면이 설치되어 있지 않습니다. 설치 방법: {path}",
+    ),
     "chat_failed": ("The chat page does not start: {message}", "대화 화면을 열 수 없습니다: {message}"),
     "not_done": ("That did not work: {message}", "하지 못했습니다: {message}"),
     "copy_yourself": ("There is no clipboard here. Copy it from here: {text}", "클립보드를 쓸 수 없습니다. 여기에서 복사하세요: {text}"),
