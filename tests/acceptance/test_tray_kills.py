@@ -62,7 +62,9 @@ class World:
         return found
 
     def servers(self) -> list[int]:
-        return [pid for pid, process in self.kept().items() if "serve" in command(process)]
+        """By the parent: a server that starts a worker is for a moment two of the same command line."""
+        found = {pid: process for pid, process in self.kept().items() if "serve" in command(process)}
+        return [pid for pid, process in found.items() if parent(process) not in found]
 
     def workers(self) -> dict[str, int]:
         return {name: pid for pid, process in self.kept().items() if (name := worker(command(process)))}
@@ -116,6 +118,13 @@ def command(process: psutil.Process) -> list[str]:
         return []
 
 
+def parent(process: psutil.Process) -> int:
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return 0
+
+
 def worker(line: list[str]) -> str:
     return next((word for word in line if word.endswith("worker")), "")
 
@@ -142,7 +151,7 @@ def kill_at_random(world: World, chance: random.Random, moments: int) -> Counter
     done: Counter[str] = Counter()
     for moment in range(moments):
         record = world.come_back()
-        if chance.random() < 0.5:
+        if chance.random() < 0.3:
             world.use(record)
         time.sleep(chance.uniform(0, 0.7))
         workers = world.workers()
