@@ -18,14 +18,14 @@ from tray.command import LINE, Command, message
 from tray.records import Sync
 
 log = logging.getLogger(__name__)
-FIRST_LOOK_SECONDS = 5.0  # the server's start comes first
+FIRST_LOOK_SECONDS = 5.0  # unless somebody asks before: the server's start comes first
 LOOK_SECONDS = 10.0
 READ_SECONDS = 60.0  # between two readings while another program writes
 END_SECONDS = 3.0
 
 
 class Syncing:
-    """`now` returns at once, from any thread; `tell` is called on threads of ours, whenever `Sync` has changed.
+    """`now` and `look` return at once, from any thread; `tell` is called on threads of ours, whenever `Sync` has changed.
 
     `close` ends a run under way: what it has committed stays, the next run goes on from there.
     """
@@ -56,6 +56,10 @@ class Syncing:
             self._wanted.set()
             self._change(running=True, items=0, total=0)
             self._wake.set()
+
+    def look(self) -> None:
+        """Look now whether the book has changed."""
+        self._wake.set()
 
     def close(self, seconds: float = END_SECONDS) -> None:
         """End everything, in about `seconds` at most."""

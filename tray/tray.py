@@ -175,6 +175,7 @@ class Tray:
         if server.state in REACHED:
             self.models.follow(server.address)
             self.chat.follow(server.address)
+            self.sync.look()
         elif server.state in GONE:
             self.models.follow("")
             self.chat.follow("")

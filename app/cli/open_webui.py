@@ -34,6 +34,7 @@ def add(command: typer.Typer) -> None:
         out = Output(json=json)
 
         def work() -> int:
+            import contextlib
             import os
             import threading
 
@@ -45,8 +46,10 @@ def add(command: typer.Typer) -> None:
             _end_with(stop, until_stdin_closes)
 
             def tell(event: str, values: dict[str, Any], text: str) -> None:
-                out.data({"event": event, **values})
-                out.text(text)
+                # Whoever listened may have been killed, and the terminal closed: the page is to be ended all the same.
+                with contextlib.suppress(OSError):
+                    out.data({"event": event, **values})
+                    out.text(text)
 
             wish = Wish(port=port, login=not no_login, browser=not no_browser, docker=docker, path=path, seconds=wait)
             Page(home, load_settings(home, environ=os.environ), wish, tell, stop).run()
