@@ -49,7 +49,8 @@ class World:
             self.tray = subprocess.Popen(line, env=self._environment, stderr=log, stdin=subprocess.DEVNULL)
 
     def said(self) -> str:
-        return self._log.read_text(encoding="utf-8").strip().rpartition("\n")[2]
+        """Its last two lines: the state, and the notification of it."""
+        return " | ".join(self._log.read_text(encoding="utf-8").splitlines()[-2:])
 
     def kept(self) -> dict[int, psutil.Process]:
         """Every process that a tray over this home has started, and theirs."""
@@ -149,6 +150,7 @@ def world(tmp_path: Path, models_dir: Path, stocked: Path) -> Iterator[World]:
 
 def kill_at_random(world: World, chance: random.Random, moments: int) -> Counter[str]:
     done: Counter[str] = Counter()
+    began = time.monotonic()
     for moment in range(moments):
         record = world.come_back()
         if chance.random() < 0.3:
@@ -162,6 +164,7 @@ def kill_at_random(world: World, chance: random.Random, moments: int) -> Counter
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
         done[f"{name} {number.name}"] += 1
+        print(moment, name, number.name, f"{time.monotonic() - began:.0f} s", flush=True)
         if name == "tray" and number == signal.SIGSTOP:
             # As after a night: with the server in the same state, or killed meanwhile.
             if chance.random() < 0.5:
