@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import sqlite3
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ import pytest
 from open_webui import OpenWebUI
 from product import Product
 
+from app.core.paths import Home
+from app.core.server_record import running
 from models.installed import InstalledModel
 
 pytestmark = pytest.mark.open_webui
 
+MODEL = "smollm2-135m-instruct"
 HANDBOOK = Path(__file__).resolve().parents[2] / "installer" / "demo" / "handbook"
 
 
@@ -61,12 +65,22 @@ def test_its_models_are_there_and_an_answer_comes_with_its_sources(own_page: tup
     assert answer.sources
 
 
+def prompt_tokens(product: Product) -> float:
+    """How many tokens the raw model has read so far."""
+    served = running(Home(product.home))
+    assert served is not None
+    with urllib.request.urlopen(f"{served.address}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(f'ondol_tokens_total{{kind="prompt",model="{MODEL}"'))
+
+
 def test_a_file_that_is_put_into_a_chat_reaches_the_model(own_page: tuple[Product, OpenWebUI]) -> None:
-    _, web = own_page
-    paper = web.upload("note.txt", b"The code word of this week is heron.")
-    answer = web.ask("smollm2-135m-instruct", "Which code word does the note name?", files=[paper])
-    assert answer.error == ""
-    assert "heron" in answer.text.lower()
+    product, web = own_page
+    paper = web.upload("note.txt", b"The heron stands in the river. " * 60)
+    before = prompt_tokens(product)
+    assert web.ask(MODEL, "Which bird does the note name?", files=[paper]).error == ""
+    # Seven tokens a sentence: a tiny model's answer says nothing about what it was given to read.
+    assert prompt_tokens(product) - before > 60 * 6
 
 
 def test_a_connection_written_while_it_runs_is_used_at_the_next_look(own_page: tuple[Product, OpenWebUI]) -> None:

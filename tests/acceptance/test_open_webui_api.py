@@ -122,7 +122,10 @@ def test_a_file_of_the_chat_reaches_the_model_untouched_and_is_no_task(chat_page
     assert len(sent) == 1
     assert "heliotrope" in sent[0].json["messages"][-1]["content"]
     assert chat_page.relay.requests("/v1/embeddings")
-    assert "heliotrope" in answer.text
+    # What a tiny model makes of it is its own affair; an assistant that had searched would say so, and quote.
+    assert answer.text.strip()
+    assert not answer.sources
+    assert not any("Searching" in line for line in answer.statuses)
 
 
 def test_a_model_that_has_gone_is_named_to_the_user(chat_page: Page) -> None:
