@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 PORT, NEARBY = 8080, 20
 END_SECONDS = 3.5
 PAUSES = (1.0, 3.0, 10.0, 30.0, 60.0)  # seconds before a start after the first, second, ... end in a row
+ABSENT = "not_found"
 GOOD_SECONDS = 120.0  # after so long its ends are no longer in a row
 # What another start of the same would only say again.
 FINAL = ("bad_setting", "invalid_request", "forbidden", "conflict", "disk_full")
@@ -136,7 +137,8 @@ class ChatKeeper:
             if run is not self._run:
                 return
             if reason := message(said):
-                run.error, run.code = reason, run.code or code(said)
+                run.code = run.code or code(said)
+                run.error = reason if run.code == ABSENT else brief(reason)
             elif said.get("event") == "ready":
                 run.ready_at = time.monotonic()
                 run.kept_by_another = bool(said.get("already"))
@@ -160,7 +162,7 @@ class ChatKeeper:
         error = run.error or f"`ondol open-webui` ended with status {status}."
         if run.code == "moved":
             self._begin()
-        elif run.code == "not_found":
+        elif run.code == ABSENT:
             self._wanted = self._to_show = False
             self._change(state="absent", url="", error=error)
         elif run.code == "conflict" and (free := free_port(self._port)) is not None and free != self._port:
@@ -200,6 +202,12 @@ class ChatKeeper:
         if found != self._state and not self._closing:
             self._state = found
             self._tell(found)
+
+
+def brief(reason: str) -> str:
+    """Without the end of Open WebUI's log, in which people's chats may stand: this goes to our own log, and to a notification."""
+    line = reason.partition("\n")[0].strip()
+    return f"{line.rpartition('. ')[0]}." if line.endswith(":") else line
 
 
 def free_port(wanted: int) -> int | None:

@@ -157,6 +157,16 @@ def test_a_page_that_ends_again_and_again_has_failed_with_why_and_a_click_tries_
     wait_until(lambda: played.shown == [URL], "it is shown")
 
 
+def test_what_open_webui_said_last_is_neither_told_nor_logged(played: Played, start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    played.script(
+        [error("upstream_failed", "It ended by itself (status 1). The end of its log:\nINFO a question\nSee the log."), {"exit": 69}]
+    )
+    start(pauses=()).open()
+    played.until("failed")
+    assert played.last.error == "It ended by itself (status 1)."
+    assert "a question" not in caplog.text
+
+
 def test_what_another_start_would_only_say_again_is_not_tried_again(played: Played, start: Start) -> None:
     played.script([error("bad_setting", "config.yaml: line 3"), {"exit": 78}])
     start().open()
