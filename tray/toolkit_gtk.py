@@ -236,6 +236,11 @@ def _kind(row: Row) -> tuple[bool, bool, bool, bool]:
     return row.separator, row.checked is not None, row.radio, bool(row.rows)
 
 
+def _escaped(label: str) -> str:
+    """Without mnemonics. A plain label would do at first, but the panel is handed a changed one as it stands: a_b would lose its line."""
+    return label.replace("_", "__")
+
+
 class _Item:
     def __init__(self, row: Row, act: Callable[[Action], None]) -> None:
         self.row, self._act = row, act
@@ -243,11 +248,11 @@ class _Item:
         if row.separator:
             self.widget = Gtk.SeparatorMenuItem.new()
         elif row.checked is not None:
-            self.widget = Gtk.CheckMenuItem.new_with_label(row.label)
+            self.widget = Gtk.CheckMenuItem.new_with_mnemonic(_escaped(row.label))
             self.widget.set_draw_as_radio(row.radio)
             self.widget.set_active(row.checked)
         else:
-            self.widget = Gtk.MenuItem.new_with_label(row.label)
+            self.widget = Gtk.MenuItem.new_with_mnemonic(_escaped(row.label))
         self.widget.set_sensitive(row.enabled)
         if row.rows:
             self._inner = Menu(act)
@@ -258,7 +263,7 @@ class _Item:
     def update(self, row: Row) -> None:
         old, self.row = self.row, row
         if row.label != old.label:
-            self.widget.set_label(row.label)
+            self.widget.set_label(_escaped(row.label))
         if row.enabled != old.enabled:
             self.widget.set_sensitive(row.enabled)
         if row.checked is not None and row.checked != old.checked:

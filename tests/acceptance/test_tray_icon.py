@@ -142,6 +142,12 @@ def test_every_row_arrives_at_the_panel_as_the_menu_says(panel: Panel, icon: Run
     ]
 
 
+def test_a_label_that_changes_keeps_its_underscores(panel: Panel, icon: Running) -> None:
+    seen = panel.icon()
+    icon.ask(show=replace(FULL, models=(replace(FULL.models[0], state="loading"),)))
+    panel.until(lambda: seen.menu().find("Models").entries[0].label == "smol__lm & co (loading…)")
+
+
 def test_every_row_that_can_be_clicked_sends_its_action(panel: Panel, icon: Running) -> None:
     seen = panel.icon()
     clicked = 0
