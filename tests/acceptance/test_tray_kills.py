@@ -27,7 +27,7 @@ from app.core.server_record import ServerRecord, running
 from models.installed import InstalledModel
 from tray.family import VARIABLE
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")]
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
 MODEL = "smollm2-135m-instruct"
 PATIENCE = 90.0  # seconds to come back in

@@ -26,7 +26,7 @@ from app.core.locks import FileLock
 from models.installed import InstalledModel
 from models.library import Library
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(bool(tray_host.missing()), reason=tray_host.missing())]
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.skipif(bool(tray_host.missing()), reason=tray_host.missing())]
 
 FORBIDDEN = ("litestar", "chromadb", "torch", "llama_cpp", "typer", "uvicorn", "sqlalchemy", "numpy", "sentence_transformers")
 LARGE = gguf_bytes(rows=40_000, seed=7)  # 5 MB

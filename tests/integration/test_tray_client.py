@@ -152,12 +152,7 @@ def test_proxies_of_the_environment_are_not_asked(client: Client, monkeypatch: p
 def test_the_stream_of_events_names_the_download_that_became_a_model(hub: Hub, client: Client) -> None:
     events = client.events()
     begin_download(client)
-    seen = []
-    for news in events:
-        seen.append(news)
-        if news == News(SOURCE):
-            break
-    assert News() in seen
+    assert any(news == News(SOURCE) for news in events)
     events.close()
     assert [model.id for model in client.listing().models] == ["tiny"]
 
