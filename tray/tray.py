@@ -92,24 +92,25 @@ class Tray:
 
     def begin(self, face: Face, *, icon: bool = True) -> None:
         """Show everything in `face` from now on; the first call starts the watchers and the server. `icon`: it can be clicked."""
+        # Under the lock to its end: a signal may ask for the end in the middle of it, and the end needs all of them.
         with self._lock:
             self._face = face
             self._notices = Notices(first_run=self._first_run and icon)
             face.show(self._snapshot)
-            if self._begun:
+            if self._begun or self._closed:
                 return
+            self._thread("clicks", self._keep_working)
+            self._thread("notices", self._keep_telling)
+            self.models = ModelsWatch(lambda: api_key(self.home), self._on_models)
+            self.sync = Syncing(self.home, self._on_sync)
+            self.chat = ChatKeeper(self.home, self._on_chat, self._show)
+            self._clicks = Clicks(self)
+            # Last: the others follow what it tells.
+            self.keeper = Keeper(self.home, self._on_server)
+            self.keeper.start()
+            self._work.put(self._look_at_login)
+            self._work.put(self._remember_run)
             self._begun = True
-        self._thread("clicks", self._keep_working)
-        self._thread("notices", self._keep_telling)
-        self.models = ModelsWatch(lambda: api_key(self.home), self._on_models)
-        self.sync = Syncing(self.home, self._on_sync)
-        self.chat = ChatKeeper(self.home, self._on_chat, self._show)
-        self._clicks = Clicks(self)
-        # Last: the others follow what it tells.
-        self.keeper = Keeper(self.home, self._on_server)
-        self.keeper.start()
-        self._work.put(self._look_at_login)
-        self._work.put(self._remember_run)
 
     def act(self, action: Action) -> None:
         """A click."""

@@ -338,6 +338,15 @@ def test_each_polite_signal_ends_everything_with_the_icon_shown(name: str, place
         assert place.processes() == []
 
 
+def test_a_signal_in_the_middle_of_the_start_leaves_nothing(place: Place, desktop: Desktop, panel: Panel) -> None:
+    for _ in range(3):
+        seen = panel.registrations
+        with tray(place, desktop, panel=panel) as running:
+            until(lambda: panel.registrations > seen, "no icon has registered")  # noqa: B023
+            assert running.end() == 0
+            place.is_left()
+
+
 def test_headless_serves_on_a_desktop_without_an_icon(place: Place, desktop: Desktop, panel: Panel) -> None:
     with tray(place, desktop, "--headless", "--language", "ko", panel=panel) as running:
         record = until(place.server, "no server runs")
