@@ -195,7 +195,7 @@ def check(world: World, moments: int) -> None:
     seed = int(os.environ.get("ONDOL_TEST_SEED", random.SystemRandom().randrange(10**6)))
     print(f"ONDOL_TEST_SEED={seed}")
     done = kill_at_random(world, random.Random(seed), moments)
-    print(dict(done), world.ended)
+    print(dict(done), f"a tray was started again {len(world.ended)} times")
     last = world.come_back()
     world.use(last)
     assert len(world.servers()) == 1
