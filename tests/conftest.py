@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 from models.installed import InstalledModel
 from models.library import Library
 
+pytest_plugins = ["watchdog"]
 ROOT = Path(__file__).resolve().parents[1]
 
 

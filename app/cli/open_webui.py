@@ -61,10 +61,15 @@ def add(command: typer.Typer) -> None:
 def _end_with(stop: Any, until_stdin_closes: bool) -> None:
     """Ctrl-C, a polite end, a closed terminal: all end the page in order. The tray closes our standard input."""
     import signal
+    import threading
+
+    def end(*_: object) -> None:
+        # Not set here: the main thread, which runs this, may hold the event's own lock, and would wait for itself.
+        threading.Thread(target=stop.set, daemon=True).start()
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if (number := getattr(signal, name, None)) is not None:
-            signal.signal(number, lambda *_: stop.set())
+            signal.signal(number, end)
     if until_stdin_closes:
         from app.cli import stdin
 
