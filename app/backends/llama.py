@@ -24,7 +24,7 @@ from app.core.machine import Machine
 from app.core.records import Context, Generation, Message, Piece, Priority, Waiting
 from app.core.workers.parent import State
 from models import names
-from models.engine_client import EngineClient, EngineSettings
+from models.engine.client import EngineClient, EngineSettings
 from models.installed import InstalledModel
 from models.library import Library
 

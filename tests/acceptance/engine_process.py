@@ -17,7 +17,7 @@ def engines(served: Served) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(served.process.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if any("models.engine_worker" in word for word in child.cmdline()):
+            if any("models.engine.worker" in word for word in child.cmdline()):
                 found.append(child)
     return found
 

@@ -162,7 +162,7 @@ def test_the_official_clients_error_classes_fit(served: Served) -> None:
 
 def engines(served: Served) -> list[psutil.Process]:
     children = psutil.Process(served.process.pid).children(recursive=True)
-    return [child for child in children if any("models.engine_worker" in word for word in child.cmdline())]
+    return [child for child in children if any("models.engine.worker" in word for word in child.cmdline())]
 
 
 def test_eight_chats_stream_at_once_and_killing_the_engine_ends_each_clearly_and_the_next_works(served: Served) -> None:

@@ -33,8 +33,8 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from app.core.records import Context, Generation, Priority, Sampling, Waiting
-from models.engine_client import EngineClient, EngineSettings
-from models.engine_worker import LoadedEngine
+from models.engine.client import EngineClient, EngineSettings
+from models.engine.worker import LoadedEngine
 
 TOPICS = ["a lighthouse keeper", "a village in the snow", "a clock that runs backwards", "two ships in a storm"]
 CELLS = 16_384

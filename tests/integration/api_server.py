@@ -40,7 +40,7 @@ from app.pipeline.gather import Wired
 from app.pipeline.service import Service
 from models.downloads import Downloads
 from models.embed_client import EmbedClient
-from models.engine_client import EngineSettings
+from models.engine.client import EngineSettings
 from models.library import Library
 
 KEY = "sk-ondol-test"

@@ -10,10 +10,11 @@ import numpy as np
 
 from app.core.errors import OndolError
 from app.core.records import Generation, Piece, Priority, Sampling, Waiting
-from models.chat_template import ChatTemplate, Prompter
-from models.engine import Engine
+from models.engine.chat_template import ChatTemplate, Prompter
+from models.engine.engine import Engine
+from models.engine.llama.decoder import Decoder
+from models.engine.llama.model import Model
 from models.gguf import read_header
-from models.llama import Decoder, Model
 
 GREEDY = Sampling(temperature=0)
 FACTS = " ".join(f"Fact {n}: item {n * 37 % 1009} is kept on shelf {n * 53 % 211}." for n in range(400))

@@ -11,8 +11,8 @@ from engine_bench import FACTS, GREEDY, Bench, alone, run, story, submit
 
 from app.core.errors import Busy, ContextLengthExceeded, OndolError
 from app.core.records import Generation, Message, Piece, Priority, Sampling
-from models.engine import Engine
-from models.llama import Decoder
+from models.engine.engine import Engine
+from models.engine.llama.decoder import Decoder
 
 TOPICS = ["a lighthouse", "a village", "a clock", "two ships", "a library", "a baker", "the last train", "a garden"]
 

@@ -11,9 +11,9 @@ import pytest
 from engine_bench import FACTS, GREEDY, Bench, alone, recurrent_model, run, story, submit
 
 from app.core.records import Generation, Piece, Priority, Waiting
-from models.decoding import INTERRUPTED
-from models.engine import MOST_INTERRUPTED, Engine, Output
-from models.llama import Decoder
+from models.engine.decoding import INTERRUPTED
+from models.engine.engine import MOST_INTERRUPTED, Engine, Output
+from models.engine.llama.decoder import Decoder
 
 TOPICS = ["a lighthouse", "a village", "a clock", "two ships"]
 

@@ -13,12 +13,13 @@ from engine_bench import recurrent_model
 
 from app.backends.openai import OpenAIBackend
 from app.core.records import Context, Generation, Message, Piece, Priority, Sampling
-from models.chat_template import ChatTemplate, Prompter
-from models.engine import Engine, Output
-from models.engine_client import EngineSettings
-from models.engine_worker import LoadedEngine
-from models.llama import Model
-from models.reasoning import Thoughts
+from models.engine.chat_template import ChatTemplate, Prompter
+from models.engine.client import EngineSettings
+from models.engine.engine import Engine, Output
+from models.engine.llama.model import Model
+from models.engine.reasoning import Thoughts
+from models.engine.speech import Speech
+from models.engine.worker import LoadedEngine
 
 ASKED = (Message("user", "Hello!"),)
 PLAIN = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}Answer:"
@@ -85,7 +86,7 @@ class Scripted:
 def write(loaded: LoadedEngine, words: list[str], **values: Any) -> tuple[str, str, Piece]:
     engine = Engine(Scripted(loaded, words), loaded.engine._decoder, context=512)
     request = Generation(messages=ASKED, max_tokens=len(words), **values)
-    engine.submit(1, [1, 2, 3], request, thoughts=Thoughts())
+    engine.submit(1, [1, 2, 3], request, speech=Speech(request.stop, Thoughts()))
     return gathered(engine)
 
 

@@ -16,7 +16,7 @@ import pytest
 from app.core.errors import BadRequest, Busy, ContextLengthExceeded, WorkerDied
 from app.core.records import Context, Generation, Message, Piece, Sampling
 from app.core.workers.parent import State
-from models.engine_client import EngineClient, EngineSettings
+from models.engine.client import EngineClient, EngineSettings
 
 GREEDY = Sampling(temperature=0)
 SMALL = EngineSettings(context=2048, threads=1)
@@ -181,5 +181,5 @@ async def test_stopping_ends_the_process_and_the_next_request_starts_it_again(ma
 
 
 def test_the_client_imports_nothing_heavy() -> None:
-    code = "import sys, models.engine_client; print([m for m in ('numpy', 'llama_cpp', 'jinja2', 'torch') if m in sys.modules])"
+    code = "import sys, models.engine.client; print([m for m in ('numpy', 'llama_cpp', 'jinja2', 'torch') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -13,7 +13,7 @@ from tiny_models import gguf_bytes
 from app.backends.llama import LlamaBackend
 from app.core.errors import BadRequest, Conflict, ModelNotFound
 from app.core.records import Context, Generation, Piece, Priority, Sampling, Waiting
-from models.engine_client import EngineSettings
+from models.engine.client import EngineSettings
 from models.library import Library
 
 SMALL = EngineSettings(context=1024, threads=1)

@@ -15,7 +15,7 @@ from app.core.hosts import is_this_machine
 from app.core.server_record import ServerRecord
 
 ROLES = {
-    "models.engine_worker": "engine worker",
+    "models.engine.worker": "engine worker",
     "models.embed_worker": "embedding worker",
     "ingest.index.worker": "index worker",
     "ingest.index.probe": "index probe",

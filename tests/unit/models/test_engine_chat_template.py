@@ -6,7 +6,7 @@ import pytest
 
 from app.core.errors import BadRequest
 from app.core.records import Generation, Message
-from models.chat_template import PLAIN_STOP, ChatTemplate, Prompter
+from models.engine.chat_template import PLAIN_STOP, ChatTemplate, Prompter
 
 CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from models.fit import DEFAULT_CELLS, VRAM_MARGIN, Machine, Wishes, fit, threads
+from models.engine.fit import DEFAULT_CELLS, VRAM_MARGIN, Machine, Wishes, fit, threads
 from models.gguf import Header
 
 GIB = 1024**3

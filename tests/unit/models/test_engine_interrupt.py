@@ -6,7 +6,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.interrupt import Abandoned, Interrupt
+from models.engine.interrupt import Abandoned, Interrupt
 
 
 def asked(interrupt: Interrupt) -> bool:

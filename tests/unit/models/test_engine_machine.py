@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from models import machine
+from models.engine import machine
 
 
 def look_with(monkeypatch: pytest.MonkeyPatch, folder: Path, **files: str) -> machine.Machine:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.reasoning import Thoughts, opened
+from models.engine.reasoning import Thoughts, opened
 
 transcripts = st.lists(
     st.sampled_from(["<think>", "</think>", "<thinking>", "</thinking>", "<thi", "</", "<", "\n", "\n\n", " ", "a", "생각", "😀", "  - b"]),

@@ -4,7 +4,7 @@ import pytest
 
 from app.core.errors import BadRequest
 from app.core.records import Sampling
-from models import sampling
+from models.engine import sampling
 
 
 def names(**values: float) -> list[str]:

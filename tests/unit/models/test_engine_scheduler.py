@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.scheduler import FIRST_CHUNK, SLACK, SMALLEST_CHUNK, Limits, Plan, Row, chunk, schedule
+from models.engine.scheduler import FIRST_CHUNK, SLACK, SMALLEST_CHUNK, Limits, Plan, Row, chunk, schedule
 
 LIMITS = Limits(slots=4, cells=4096, batch=512, chunk=64)
 CHAT, TASK, BULK = 0, 1, 2

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.text_stream import TextStream
+from models.engine.text_stream import TextStream
 
 words = st.text(alphabet="ab한\n😀", min_size=1, max_size=4)
 

@@ -27,7 +27,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.core.errors import BadRequest
 from app.core.records import Generation, Message
-from models import reasoning
+from models.engine import reasoning
 
 PLAIN = "{% for m in messages %}{{ m.role | capitalize }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 PLAIN_STOP = ("\nUser:", "\nSystem:")

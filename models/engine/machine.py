@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from models.fit import Machine
+from models.engine.fit import Machine
 
 _CGROUP2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP1 = (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))

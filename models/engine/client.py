@@ -52,7 +52,7 @@ class EngineClient:
         self._moved = asyncio.Event()
         self._crowd = (0, 0)
         body = {"model": str(model), **msgspec.to_builtins(settings)}
-        self._worker = Worker(name, "models.engine_worker", body, logs=logs, on_event=self._on_event)
+        self._worker = Worker(name, "models.engine.worker", body, logs=logs, on_event=self._on_event)
 
     def _on_event(self, event: Any) -> None:
         if not isinstance(event, dict):
@@ -95,7 +95,7 @@ class EngineClient:
         return int(await self._worker.call("count", {"prompt": prompt}))
 
     async def stats(self) -> dict[str, int]:
-        """The fields of `models.engine.Stats`."""
+        """The fields of `models.engine.engine.Stats`."""
         return dict(await self._worker.call("stats"))
 
     async def stop(self) -> None:

@@ -20,12 +20,11 @@ import msgspec
 
 from app.core.errors import BadRequest, Busy, ContextLengthExceeded, OndolError
 from app.core.records import Generation, Piece, Priority, Usage, Waiting
-from models import sampling, scheduler
-from models.decoding import DONE, INTERRUPTED, NO_ROOM, Chain, Decoder, Model
-from models.interrupt import Abandoned
-from models.reasoning import Thoughts
-from models.scheduler import Limits, Row
-from models.text_stream import TextStream
+from models.engine import sampling, scheduler
+from models.engine.decoding import DONE, INTERRUPTED, NO_ROOM, Chain, Decoder, Model
+from models.engine.interrupt import Abandoned
+from models.engine.scheduler import Limits, Row
+from models.engine.speech import Said, Speech
 
 STEP_SECONDS = 0.1
 PROMPT_SECONDS = 1.0
@@ -59,11 +58,9 @@ class Request:
     `place` is what it was told last of its place in the queue; 0: nothing.
     """
 
-    def __init__(
-        self, id: int, tokens: list[int], *, rank: int, order: int, limit: int, chain: Chain, text: TextStream, thoughts: Thoughts | None
-    ) -> None:
+    def __init__(self, id: int, tokens: list[int], *, rank: int, order: int, limit: int, chain: Chain, speech: Speech) -> None:
         self.id, self.tokens, self.rank, self.order, self.limit = id, tokens, rank, order, limit
-        self.prompt_tokens, self.chain, self.text, self.thoughts = len(tokens), chain, text, thoughts
+        self.prompt_tokens, self.chain, self.speech = len(tokens), chain, speech
         self.sequence, self.done, self.place = -1, 0, 0
 
     @property
@@ -75,18 +72,6 @@ class Request:
     def chosen(self) -> int:
         """How many tokens were generated."""
         return len(self.tokens) - self.prompt_tokens
-
-    def said(self, text: str, *, last: bool = False) -> tuple[str, str]:
-        """(reasoning, answer) of the text that came."""
-        if last:
-            text += self.text.finish()
-        if self.thoughts is None:
-            return "", text
-        reasoning, answer = self.thoughts.feed(text)
-        if last:
-            more, end = self.thoughts.finish()
-            reasoning, answer = reasoning + more, answer + end
-        return reasoning, answer
 
 
 class Engine:
@@ -128,11 +113,9 @@ class Engine:
         tokens: list[int],
         request: Generation,
         priority: Priority = Priority.CHAT,
-        *,
-        stop: Sequence[str] = (),
-        thoughts: Thoughts | None = None,
+        speech: Speech | None = None,
     ) -> None:
-        """Queue a request; `stop` are the template's own stop strings, `thoughts` tells reasoning from the answer.
+        """Queue a request; `speech` makes text of its tokens (without one: all of it text, up to the request's stop strings).
 
         `Busy` when the queue is full, `ContextLengthExceeded` with both counts, `BadRequest` for values out of range.
         """
@@ -154,8 +137,7 @@ class Engine:
             order=self._order,
             limit=limit,
             chain=self._model.chain(links, never=never),
-            text=TextStream((*request.stop, *stop)),
-            thoughts=thoughts,
+            speech=speech or Speech(request.stop),
         )
 
     def abandon(self, id: int) -> None:
@@ -243,18 +225,18 @@ class Engine:
         request.tokens.append(token)
         self._completion_tokens += 1
         ended = token in self._model.end_tokens
-        text = "" if ended else request.text.feed(self._model.piece(token))
-        if ended or request.text.stopped:
-            return [self._finish(request, text, "stop")]
+        said = Said() if ended else request.speech.feed(self._model.piece(token))
+        if ended or request.speech.stopped:
+            return [self._finish(request, said, "stop")]
         if request.chosen >= request.limit:
-            return [self._finish(request, text, "length")]
-        reasoning, answer = request.said(text)
-        return [Output(request.id, Piece(answer, reasoning=reasoning))] if answer or reasoning else []
+            return [self._finish(request, said, "length")]
+        return [Output(request.id, Piece(said.text, reasoning=said.reasoning))] if said.text or said.reasoning else []
 
-    def _finish(self, request: Request, text: str, reason: str) -> Output:
+    def _finish(self, request: Request, said: Said, reason: str) -> Output:
         self.cancel(request.id)
-        reasoning, answer = request.said(text, last=True)
-        return Output(request.id, Piece(answer, reason, Usage(request.prompt_tokens, request.chosen), reasoning))
+        end = request.speech.finish()
+        usage = Usage(request.prompt_tokens, request.chosen)
+        return Output(request.id, Piece(said.text + end.text, reason, usage, said.reasoning + end.reasoning))
 
     def _failed(self, status: int, involved: Sequence[Request]) -> list[Output]:
         """What a batch that came to nothing means: once more, with fewer rows, or the end of those in it."""

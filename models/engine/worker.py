@@ -1,4 +1,4 @@
-"""The engine's process: `python -m models.engine_worker`, started by `models.engine_client`.
+"""The engine's process: `python -m models.engine.worker`, started by `models.engine.client`.
 
 Requests: "generate" {request, priority, chat_id} -> items, each a Piece or Waiting, and a Piece as its last part;
 "count" {messages | prompt} -> int; "stats". Events: {"load_progress": 0..1}, {"running", "waiting"} when these counts change.
@@ -18,13 +18,14 @@ from app.core.errors import BadRequest, OndolError
 from app.core.records import Generation, Piece, Priority
 from app.core.workers.child import Channel
 from app.core.workers.frames import Call
-from models import machine
-from models.chat_template import ChatTemplate, Prompter
-from models.engine import Engine, Output
-from models.engine_client import EngineInfo, EngineSettings
-from models.fit import Wishes, fit
+from models.engine import machine
+from models.engine.chat_template import ChatTemplate, Prompter
+from models.engine.client import EngineInfo, EngineSettings
+from models.engine.engine import Engine, Output
+from models.engine.fit import Wishes, fit
+from models.engine.reasoning import Thoughts
+from models.engine.speech import Speech
 from models.gguf import Header, read_header
-from models.reasoning import Thoughts
 
 log = logging.getLogger(__name__)
 LARGEST_BATCH = 512
@@ -35,13 +36,14 @@ class LoadedEngine:
 
     def __init__(self, path: Path, settings: EngineSettings, progress: Callable[[float], None] | None = None) -> None:
         header = _checked(path)
-        from models import llama  # native code: only now that the file was found whole
+        from models.engine.llama import binding  # native code: only now that the file was found whole
+        from models.engine.llama.model import Model
 
-        llama.self_test()
-        gpus = llama.devices()
+        binding.self_test()
+        gpus = binding.devices()
         wishes = Wishes(settings.context, settings.parallel, settings.threads, settings.gpu_layers)
         layout = fit(header, wishes, machine.look(free_vram=sum(gpu.free for gpu in gpus)))
-        model = llama.Model(path, gpu_layers=layout.gpu_layers, progress=progress)
+        model = Model(path, gpu_layers=layout.gpu_layers, progress=progress)
         decoder = model.decoder(
             cells=layout.cells, sequences=settings.parallel, batch=min(LARGEST_BATCH, layout.cells), threads=layout.threads
         )
@@ -68,7 +70,8 @@ class LoadedEngine:
         if request.prompt is not None:
             self.engine.submit(id, tokens, request, priority)
         else:
-            self.engine.submit(id, tokens, request, priority, stop=self.prompter.template.stop, thoughts=Thoughts(opened))
+            speech = Speech((*request.stop, *self.prompter.template.stop), Thoughts(opened))
+            self.engine.submit(id, tokens, request, priority, speech)
 
 
 def _checked(path: Path) -> Header:

@@ -1,12 +1,12 @@
-"""What the engine asks of llama.cpp: a loaded model, its samplers, and one context. `models.llama` is the real one."""
+"""What the engine asks of llama.cpp: a loaded model, its samplers, and one context. the room `models.engine.llama` holds the real one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from models.interrupt import Switch
-from models.sampling import Link
+from models.engine.interrupt import Switch
+from models.engine.sampling import Link
 
 # What `Decoder.decode` returns: done; no room in the cache, nothing has changed; interrupted. Below 0 is an error.
 DONE, NO_ROOM, INTERRUPTED = 0, 1, 2
@@ -21,7 +21,7 @@ class Chain(Protocol):
 
 
 class Model(Protocol):
-    """What the engine asks of a loaded model (`models.llama.Model`)."""
+    """What the engine asks of a loaded model (`models.engine.llama.model.Model`)."""
 
     end_tokens: frozenset[int]
 
@@ -35,7 +35,7 @@ class Model(Protocol):
 
 
 class Decoder(Protocol):
-    """What the engine asks of a context (`models.llama.Decoder`)."""
+    """What the engine asks of a context (`models.engine.llama.decoder.Decoder`)."""
 
     sequences: int
     batch: int

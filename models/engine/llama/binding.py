@@ -1,0 +1,96 @@
+"""llama-cpp-python as it is installed: whether it is the one that this code is for, the GPUs it sees, and where its messages go."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from typing import NamedTuple
+
+import llama_cpp
+from llama_cpp import llama_cpp as native
+
+from app.core.errors import BadSetting
+from models.engine.interrupt import Interrupt
+
+log = logging.getLogger("llama.cpp")
+PINNED = "0.3.36"
+# ggml's levels; 5 continues the line before, whatever that was.
+_LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR, 5: logging.DEBUG}
+
+
+class Device(NamedTuple):
+    """A GPU that this build of llama.cpp can use; memory in bytes."""
+
+    name: str
+    free: int
+    total: int
+
+
+class Log:
+    """llama.cpp's messages go to our log; the first error of a call is kept, since its functions return no reason.
+
+    A computation that was ended on purpose (`interrupt`) is no error, though llama.cpp says four lines of it.
+    """
+
+    def __init__(self) -> None:
+        self.interrupt = Interrupt()
+        self._error = ""
+        self._callback = native.llama_log_callback(self._write)
+        native.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def _write(self, level: int, text: bytes, _data: object) -> None:
+        line = text.decode("utf-8", "replace").rstrip()
+        level = 1 if self.interrupt.is_set else level
+        if level == 4 and not self._error:
+            self._error = line.partition(": ")[2] or line
+        if line and line != ".":
+            log.log(_LEVELS.get(level, logging.DEBUG), "%s", line)
+
+    def reason(self, otherwise: str) -> str:
+        """Of the failure just seen; forgotten with the telling."""
+        error, self._error = self._error or otherwise, ""
+        return error.removesuffix(".")
+
+
+def self_test() -> None:
+    """BadSetting unless the installed library is the one whose structures this file was written for.
+
+    The low-level API passes C structures by value: a field more or less in another version would be silent nonsense.
+    """
+    model, context = native.llama_model_default_params(), native.llama_context_default_params()
+    found = (
+        (model.n_gpu_layers, model.vocab_only, model.use_extra_bufts, model.load_mtp),
+        (context.n_ctx, context.n_batch, context.n_ubatch, context.n_seq_max, context.yarn_ext_factor),
+        (context.type_k, context.type_v, context.offload_kqv, context.kv_unified, context.n_samplers),
+        native.llama_sampler_chain_default_params().no_perf,
+    )
+    wanted = ((-1, False, True, False), (512, 2048, 512, 1, -1.0), (1, 1, True, False, 0), True)
+    if llama_cpp.__version__ != PINNED or found != wanted:
+        raise BadSetting(
+            f"Local models need llama-cpp-python {PINNED}, but {llama_cpp.__version__} is installed"
+            f"{'' if found == wanted else ', and its native library does not fit it'}.",
+            hint=f"Run the bootstrap again, or: pip install --force-reinstall llama-cpp-python=={PINNED}",
+        )
+
+
+def devices() -> list[Device]:
+    """The GPUs that this build sees; none for a build without a GPU backend."""
+    from llama_cpp._ctypes_extensions import load_shared_library
+    from llama_cpp._ggml import libggml, libggml_base_path
+
+    base = load_shared_library("ggml-base", libggml_base_path)
+    libggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    libggml.ggml_backend_dev_get.restype = ctypes.c_void_p
+    libggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    base.ggml_backend_dev_description.restype = ctypes.c_char_p
+    for function in (base.ggml_backend_dev_description, base.ggml_backend_dev_type):
+        function.argtypes = [ctypes.c_void_p]
+    base.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)]
+    found = []
+    for index in range(libggml.ggml_backend_dev_count()):
+        device = libggml.ggml_backend_dev_get(index)
+        if base.ggml_backend_dev_type(device) in (1, 2):  # a GPU, with memory of its own or the host's
+            free, total = ctypes.c_size_t(), ctypes.c_size_t()
+            base.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+            found.append(Device(base.ggml_backend_dev_description(device).decode("utf-8", "replace"), free.value, total.value))
+    return found

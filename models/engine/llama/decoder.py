@@ -1,0 +1,69 @@
+"""One context with its KV cache and sequences."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+from llama_cpp import llama_cpp as native
+
+from models.engine.interrupt import Interrupt
+from models.engine.llama.chain import Chain
+
+
+class Decoder:
+    """A context: `decode` one batch, then `sample` the rows that asked for logits; `forget` a sequence to free its cells.
+
+    `truncates`: whether a sequence can lose its end alone, which models with a recurrent state can't. `interrupt` ends a
+    batch on the processor within milliseconds; a GPU doesn't look at it.
+    """
+
+    def __init__(self, handle: Any, sequences: int, batch: int, *, interrupt: Interrupt, truncates: bool) -> None:
+        self._handle = handle
+        self._memory: Any = native.llama_get_memory(handle)
+        self.sequences, self.batch, self.interrupt, self.truncates = sequences, batch, interrupt, truncates
+        self._batch = native.llama_batch_init(batch, 0, 1)
+        native.llama_set_abort_callback(handle, ctypes.cast(interrupt.function, native.ggml_abort_callback), interrupt.data)
+
+    @property
+    def cells(self) -> int:
+        """The tokens that the cache holds in all."""
+        return int(native.llama_n_ctx(self._handle))
+
+    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[int, list[int]]:
+        """Compute `(sequence, position, tokens)` parts in one batch; each part's last token gets logits.
+
+        Returns llama.cpp's status and each part's index for `sample`. 0: done; 1: no room in the cache, nothing has changed;
+        2: interrupted, and the sequences may hold some of it; below 0: an error.
+        """
+        batch, at, ends = self._batch, 0, []
+        for sequence, position, tokens in parts:
+            for offset, token in enumerate(tokens):
+                batch.token[at] = token
+                batch.pos[at] = position + offset
+                batch.n_seq_id[at] = 1
+                batch.seq_id[at][0] = sequence
+                batch.logits[at] = 0
+                at += 1
+            batch.logits[at - 1] = 1
+            ends.append(at - 1)
+        batch.n_tokens = at
+        return int(native.llama_decode(self._handle, batch)), ends
+
+    def sample(self, chain: Chain, index: int) -> int:
+        """The next token of the part whose index `decode` gave."""
+        return int(native.llama_sampler_sample(chain.handle, self._handle, index))
+
+    def forget(self, sequence: int) -> None:
+        """Free all cells of a sequence."""
+        native.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def truncate(self, sequence: int, length: int) -> bool:
+        """Keep a sequence's first `length` tokens; False where the model can't, and the sequence is of no use any more."""
+        return bool(native.llama_memory_seq_rm(self._memory, sequence, length, -1))
+
+    def close(self) -> None:
+        """Free the cache."""
+        native.llama_batch_free(self._batch)
+        native.llama_free(self._handle)

@@ -1,0 +1,109 @@
+"""The weights and the vocabulary."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from llama_cpp import llama_cpp as native
+
+from app.core.errors import BadRequest, BadSetting
+from models.engine.llama.binding import Log, self_test
+from models.engine.llama.chain import Chain
+from models.engine.llama.decoder import Decoder
+from models.engine.reasoning import TAGS
+from models.engine.sampling import Link
+
+
+class Model:
+    """Weights and vocabulary. `progress` is called with 0..1 while they load. BadRequest where llama.cpp refuses the file."""
+
+    def __init__(self, path: Path, *, gpu_layers: int = 0, progress: Callable[[float], None] | None = None) -> None:
+        self._log = Log()
+        self_test()
+        native.llama_backend_init()
+        params = native.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+
+        def on_progress(value: float, _data: object) -> bool:
+            if progress is not None:
+                progress(value)
+            return True
+
+        params.progress_callback = native.llama_progress_callback(on_progress)
+        self._handle: Any = native.llama_model_load_from_file(str(path).encode("utf-8"), params)
+        if not self._handle:
+            raise BadRequest(
+                f"llama.cpp can't load {path.name}: {self._log.reason('no reason given')}.",
+                hint="Pull the model again, or choose another file.",
+                code="bad_model_file",
+            )
+        if not native.llama_model_has_decoder(self._handle) or native.llama_model_is_diffusion(self._handle):
+            raise BadRequest(f"{path.name} is no model that writes text.", hint="Choose a chat model.", code="bad_model_file")
+        self._vocab: Any = native.llama_model_get_vocab(self._handle)
+        self.vocabulary_size = int(native.llama_vocab_n_tokens(self._vocab))
+        self.parameters = int(native.llama_model_n_params(self._handle))
+        bos = int(native.llama_vocab_bos(self._vocab))
+        self.bos = bos if native.llama_vocab_get_add_bos(self._vocab) and bos >= 0 else None
+        self.bos_text, self.eos_text = self.word(bos), self.word(int(native.llama_vocab_eos(self._vocab)))
+        self._pieces: dict[int, bytes] = {}
+        self._buffer = ctypes.create_string_buffer(4096)
+        every = range(self.vocabulary_size)
+        self.end_tokens = frozenset(token for token in every if native.llama_vocab_is_eog(self._vocab, token))
+        control = {token: word for token in every if native.llama_vocab_is_control(self._vocab, token) and (word := self.word(token))}
+        self.control_words = tuple(control.values())
+        # Some conversions make control tokens of the tags around a model's reasoning: as text they can be told apart from its answer.
+        self._spoken = frozenset(token for token, word in control.items() if word in TAGS)
+
+    def word(self, token: int) -> str:
+        """A token's name in the vocabulary ("<|im_end|>"); empty for none."""
+        text = native.llama_vocab_get_text(self._vocab, token) if 0 <= token < native.llama_vocab_n_tokens(self._vocab) else None
+        return text.decode("utf-8", "replace") if text else ""
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Tokens of a text, without a first or last token of the model's own. `special`: control words become control tokens."""
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        while True:
+            tokens = (native.llama_token * room)()
+            count = native.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
+            if count >= 0:
+                return list(tokens[:count])
+            room = -count
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token adds to the text; control tokens add none, but for tags of reasoning."""
+        known = self._pieces.get(token)
+        if known is None:
+            size = native.llama_token_to_piece(self._vocab, token, self._buffer, len(self._buffer), 0, token in self._spoken)
+            known = self._pieces[token] = self._buffer.raw[: max(0, size)]
+        return known
+
+    def chain(self, links: Sequence[Link], *, never: Sequence[int] = ()) -> Chain:
+        """A sampler; the tokens in `never` are never chosen."""
+        return Chain(self.vocabulary_size, links, never)
+
+    def decoder(self, *, cells: int, sequences: int, batch: int, threads: int, unified: bool = True) -> Decoder:
+        """A context of `cells` tokens that `sequences` rows share. BadSetting where there is no memory for it."""
+        params = native.llama_context_default_params()
+        params.n_ctx, params.n_seq_max = cells, sequences
+        params.n_batch = params.n_ubatch = batch
+        params.n_threads = params.n_threads_batch = threads
+        params.kv_unified = unified
+        handle = native.llama_init_from_model(self._handle, params)
+        if not handle:
+            raise BadSetting(
+                f"A context of {cells} tokens can't be made for this model: {self._log.reason('out of memory')}.",
+                hint="Set a smaller `context`, or fewer `gpu_layers`.",
+            )
+        if not native.llama_get_memory(handle):
+            native.llama_free(handle)
+            raise BadRequest("This is a model for embeddings: it writes no text.", hint="Choose a chat model.", code="bad_model_file")
+        recurrent = native.llama_model_is_recurrent(self._handle) or native.llama_model_is_hybrid(self._handle)
+        return Decoder(handle, sequences, batch, interrupt=self._log.interrupt, truncates=not recurrent)
+
+    def close(self) -> None:
+        """Free the weights; the decoders must be closed before."""
+        native.llama_model_free(self._handle)
