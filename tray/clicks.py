@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from app.core import atomic_file
 from app.core.credentials import api_key
 from app.core.errors import NotReady, OndolError
-from tray.client import Client
-from tray.command import Command, message
 from tray.records import Action, ActionKind, Notice, State
+from tray.watching.client import Client
+from tray.watching.command import Command, message
 
 if TYPE_CHECKING:
     from tray.tray import Tray
@@ -145,7 +145,7 @@ class Clicks:
         self._tray.tell(Notice("about", {"version": version, "address": server.address}))
 
     def _save_diagnostics(self, _: str) -> None:
-        from tray import diagnostics
+        from tray.diagnosis import diagnostics
 
         path = diagnostics.save(self._tray.home)
         self._tray.tell(Notice("saved", {"path": str(path)}))

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from app.core import egress, logs
 from app.core.errors import OndolError
 from app.core.paths import Home
-from tray import system_language, words
-from tray.headless import Journal
+from tray.face import system_language, words
+from tray.face.headless import Journal
 from tray.records import Snapshot, State
 from tray.single import AlreadyRunning, claim
 from tray.tray import Tray
@@ -73,7 +73,7 @@ def _with_icon(tray: Tray, ended: threading.Event) -> bool:
         _say(words.say(code, tray.language, **values))
 
     # Late: what draws icons is of no use without a display.
-    from tray.icon import Icon, Unavailable
+    from tray.face.icon import Icon, Unavailable
 
     try:
         with _without_graphics_driver():
@@ -152,7 +152,7 @@ def _end_with_signals(ended: threading.Event) -> None:
 
 
 def _install(wanted: bool, *, headless: bool, language: str) -> int:
-    from tray.install import install, uninstall
+    from tray.installing.install import install, uninstall
 
     done = install(headless=headless, language=language) if wanted else uninstall()
     for line in (*map(str, done.paths), *done.notes):

@@ -18,17 +18,18 @@ from typing import Any, Protocol
 from app.core.credentials import api_key
 from app.core.errors import OndolError, foreign
 from app.core.paths import Home
-from tray import choices, words
-from tray.chat_page import ChatKeeper
+from tray import choices
 from tray.clicks import Clicks
-from tray.client import Listing
-from tray.handover import Handover
-from tray.keeper import Keeper
-from tray.login import LoginStart
-from tray.models_watch import ModelsWatch
-from tray.notices import Notices
+from tray.face import words
+from tray.installing.login import LoginStart
+from tray.keeping.keeper import Keeper
 from tray.records import Action, ActionKind, ChatPage, Choices, Notice, Server, Snapshot, State, Sync
-from tray.sync import Syncing
+from tray.watching.chat_page import ChatKeeper
+from tray.watching.client import Listing
+from tray.watching.handover import Handover
+from tray.watching.models_watch import ModelsWatch
+from tray.watching.notices import Notices
+from tray.watching.sync import Syncing
 
 log = logging.getLogger(__name__)
 CLOSE_SECONDS = 4.5

@@ -17,7 +17,7 @@ import pytest
 
 from app.core.paths import Home
 from app.core.server_record import running
-from tray.keeper import Keeper
+from tray.keeping.keeper import Keeper
 from tray.records import Server, State
 
 pytestmark = pytest.mark.acceptance

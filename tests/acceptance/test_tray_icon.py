@@ -19,7 +19,7 @@ import pytest
 import tray_host
 from tray_host import Desktop, Panel
 
-from tray import menu
+from tray.face import menu
 from tray.records import Action, ActionKind, ChatPage, Choices, Download, Model, Problem, Server, Snapshot, State, Sync
 
 PROGRAM = Path(__file__).with_name("tray_icon_program.py")

@@ -25,7 +25,7 @@ from app.core.credentials import api_key
 from app.core.paths import Home
 from app.core.server_record import ServerRecord, running
 from models.installed import InstalledModel
-from tray.family import VARIABLE
+from tray.keeping.family import VARIABLE
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)

@@ -280,7 +280,7 @@ def test_a_server_that_is_killed_comes_back_and_that_is_told_once(whole: Tray) -
 
 def test_after_all_of_that_it_is_small_and_has_imported_nothing_of_the_server(whole: Tray) -> None:
     imported = {line.rpartition("|")[2].strip() for line in whole.said.splitlines() if line.startswith("import time:")}
-    assert {"tray.tray", "tray.toolkit_gtk", "pystray"} <= imported
+    assert {"tray.tray", "tray.face.toolkit_gtk", "pystray"} <= imported
     assert {name for name in imported if name.partition(".")[0] in FORBIDDEN} == set()
     assert psutil.Process(whole.process.pid).memory_full_info().uss < 60e6
 

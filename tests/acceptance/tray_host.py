@@ -28,7 +28,7 @@ ITEM, MENU, PROPERTIES = "org.kde.StatusNotifierItem", "com.canonical.dbusmenu",
 def missing() -> str:
     """Why icons can't be tried here; "" where they can."""
     absent = [name for name in ("Xvfb", "dbus-daemon") if shutil.which(name) is None]
-    from tray import system_gi
+    from tray.face import system_gi
 
     if not system_gi.borrow():
         absent.append("GTK for this Python")

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from tray.icon import Icon, Unavailable
+from tray.face.icon import Icon, Unavailable
 from tray.records import Action, Download, Snapshot
 
 

@@ -20,10 +20,10 @@ import pytest
 
 from app.core.paths import Home
 from app.core.server_record import announce, running
-from tray import family
-from tray.events import Limits
-from tray.family import Family
-from tray.keeper import Keeper
+from tray.keeping import family
+from tray.keeping.events import Limits
+from tray.keeping.family import Family
+from tray.keeping.keeper import Keeper
 from tray.records import Server, State
 
 PROGRAM = Path(__file__).with_name("keeper_server.py")
@@ -404,7 +404,7 @@ TRAY = """
 import json, sys, time
 from pathlib import Path
 from app.core.paths import Home
-from tray.keeper import Keeper
+from tray.keeping.keeper import Keeper
 keeper = Keeper(Home(Path(sys.argv[1])), lambda server: print(server.state, flush=True), line=json.loads(sys.argv[2]))
 keeper.start()
 time.sleep(3600)
@@ -437,7 +437,7 @@ def test_the_server_of_a_killed_tray_ends_by_itself(keep: Callable[..., Kept]) -
 def test_a_stopped_server_of_a_killed_tray_is_ended_by_the_next_tray(
     keep: Callable[..., Kept], step: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tray.keeper.OWN_END", 1.0)
+    monkeypatch.setattr("tray.keeping.keeper.OWN_END", 1.0)
     kept = keep({**step, "worker": str(tmp_path / "worker")}, {})
     with other_tray(kept) as tray:
         pid, worker = kept.pid(), int((tmp_path / "worker").read_text())

@@ -17,8 +17,8 @@ import pytest
 from model_client import wait_until
 
 from app.core.paths import Home
-from tray.chat_page import ChatKeeper, free_port
 from tray.records import ChatPage
+from tray.watching.chat_page import ChatKeeper, free_port
 
 PROGRAM = Path(__file__).with_name("ondol_program.py")
 SERVER = "http://127.0.0.1:11500"
@@ -255,7 +255,7 @@ def test_a_page_whose_tray_was_killed_ends_by_itself(played: Played) -> None:
     played.script([READY, STAY])
     line = (sys.executable, str(PROGRAM), str(played.folder))
     tray = (
-        "import time; from pathlib import Path; from app.core.paths import Home; from tray.chat_page import ChatKeeper\n"
+        "import time; from pathlib import Path; from app.core.paths import Home; from tray.watching.chat_page import ChatKeeper\n"
         f"keeper = ChatKeeper(Home(Path({str(played.home.root)!r})), print, print, line={line!r})\n"
         f"keeper.follow({SERVER!r}); keeper.open(); time.sleep(600)"
     )

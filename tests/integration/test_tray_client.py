@@ -16,9 +16,9 @@ from model_client import wait_until
 from tiny_models import gguf_bytes, sentence_files, write_files
 
 from app.core.errors import ModelNotFound, NotReady, OndolError, Unauthorized, UpstreamError
-from tray.client import Client, Listing, News, read_listing, short_name
-from tray.models_watch import ModelsWatch, remember
 from tray.records import Download, Model
+from tray.watching.client import Client, Listing, News, read_listing, short_name
+from tray.watching.models_watch import ModelsWatch, remember
 
 LARGE = gguf_bytes(rows=40_000, seed=7)  # 5 MB
 TINY = "maker/Tiny-GGUF"

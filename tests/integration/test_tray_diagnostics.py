@@ -16,8 +16,8 @@ from app.core import server_record
 from app.core.credentials import api_key
 from app.core.errors import OndolError
 from app.core.paths import Home
-from tray import diagnostics
-from tray.diagnostics import ALL_BYTES, LOG_BYTES, make, save
+from tray.diagnosis import diagnostics
+from tray.diagnosis.diagnostics import ALL_BYTES, LOG_BYTES, make, save
 
 PASSWORD = 'h0rse "b@ttery" 스테이플/'
 CLOUD_KEY = "cloud-key-of-no-known-shape-7781"

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tray.applications import SIZES
-from tray.desktop_entry import exec_words, values
-from tray.install import install, uninstall
-from tray.launch import Launch, this_one
-from tray.login import LoginStart
-from tray.places import Desktop
+from tray.installing.applications import SIZES
+from tray.installing.desktop_entry import exec_words, values
+from tray.installing.install import install, uninstall
+from tray.installing.launch import Launch, this_one
+from tray.installing.login import LoginStart
+from tray.installing.places import Desktop
 
 pytestmark = pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there is no freedesktop menu")
 validate = pytest.mark.skipif(shutil.which("desktop-file-validate") is None, reason="desktop-file-validate is missing (desktop-file-utils)")

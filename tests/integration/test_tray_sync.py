@@ -16,7 +16,7 @@ from model_client import wait_until
 
 from app.core.paths import Home
 from tray.records import Sync
-from tray.sync import Syncing, summary
+from tray.watching.sync import Syncing, summary
 
 PROGRAM = Path(__file__).with_name("ondol_program.py")
 Start = Callable[..., Syncing]
