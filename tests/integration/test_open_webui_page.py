@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -22,6 +24,9 @@ import psutil
 import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script with a first line")
+
+
+PATIENCE = 200.0  # its own waits end before
 
 
 def free_port() -> int:
@@ -46,22 +51,42 @@ class Run:
             env=environment, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.events: list[dict[str, Any]] = []
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def _next(self) -> dict[str, Any] | None:
+        """The next event; None at the end of the output."""
+        line = self._lines.get(timeout=PATIENCE)
+        if not line:
+            self._lines.put("")
+            return None
+        self.events.append(json.loads(line))
+        return self.events[-1]
 
     def until(self, wanted: str) -> dict[str, Any]:
         """Read on to the event; fails where the output ends before."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.events.append(json.loads(line))
-            if self.events[-1].get("event") == wanted or wanted in self.events[-1]:
-                return self.events[-1]
+        while (event := self._next()) is not None:
+            if event.get("event") == wanted or wanted in event:
+                return event
         raise AssertionError(f"no {wanted} in {self.events}")
 
     def end(self, number: int = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        if self.process.stdout is not None:
-            self.events += [json.loads(line) for line in self.process.stdout]
-        return self.process.wait(60)
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # prints its stacks
+            raise
+        while self._next() is not None:
+            pass
+        return status
 
     @property
     def given(self) -> dict[str, Any]:
