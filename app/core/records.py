@@ -98,10 +98,36 @@ class Sampling(msgspec.Struct, frozen=True):
     seed: int | None = None
 
 
+class Adapter(msgspec.Struct, frozen=True):
+    """A LoRA adapter of the model, by its place in the model's list, and how strongly it counts (1: as trained)."""
+
+    id: int
+    scale: float = 1.0
+
+
+class Chance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How likely the model held a token, before any sampling: the natural logarithm of its probability.
+
+    `data` is the token's bytes, which may be a part of a character; `top` are the likeliest tokens in its place, best first.
+    """
+
+    token: int
+    data: bytes
+    logprob: float
+    top: tuple[Chance, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Its bytes as text."""
+        return self.data.decode("utf-8", "replace")
+
+
 class Generation(msgspec.Struct, frozen=True):
     """A request for text: either `messages` (the model's chat template is applied) or a raw `prompt`.
 
-    `max_tokens` None: until the model ends or the context is full. `stop` strings are never handed out.
+    `max_tokens` None: until the model ends or the context is full. `stop` strings are never handed out. `logprobs`: how many
+    alternatives stand beside each token's own chance; None: no chances. `logit_bias` is added to the scores of tokens, by id.
+    `suffix`: the text between `prompt` and it is wanted. Without `adapters` those hold that are on by default.
     """
 
     messages: tuple[Message, ...] = ()
@@ -111,6 +137,10 @@ class Generation(msgspec.Struct, frozen=True):
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
     template_values: dict[str, Any] = msgspec.field(default_factory=dict)
+    logprobs: int | None = None
+    logit_bias: dict[int, float] = msgspec.field(default_factory=dict)
+    suffix: str | None = None
+    adapters: tuple[Adapter, ...] = ()
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -121,16 +151,18 @@ class Usage(msgspec.Struct, frozen=True):
     cached_tokens: int = 0
 
 
-class Piece(msgspec.Struct, frozen=True):
+class Piece(msgspec.Struct, frozen=True, omit_defaults=True):
     """One step of a streamed text. The last piece alone has `finish_reason` ("stop" or "length") and `usage`.
 
-    `reasoning` is what the model thinks before it answers: shown folded, never part of the answer.
+    `reasoning` is what the model thinks before it answers: shown folded, never part of the answer. `chances` are those of the
+    tokens that `text` is made of, where they were asked for.
     """
 
     text: str = ""
     finish_reason: str | None = None
     usage: Usage | None = None
     reasoning: str = ""
+    chances: tuple[Chance, ...] = ()
 
 
 class Waiting(msgspec.Struct, frozen=True):

@@ -128,8 +128,6 @@ def _send(channel: Channel, output: Output) -> None:
         channel.error(output.id, news)
     elif isinstance(news, Piece) and news.finish_reason is not None:
         channel.done(output.id, msgspec.to_builtins(news))
-    elif isinstance(news, Piece) and not news.reasoning:
-        channel.item(output.id, {"text": news.text})
     else:
         channel.item(output.id, msgspec.to_builtins(news))
 
