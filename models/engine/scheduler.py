@@ -6,13 +6,15 @@ work, and the older request first. The first in that order always gets on, so no
 - Every row that generates gets its token in every step. What is left of the step goes to prompts, in order.
 - A row that runs owns the cells that it fills and those that its waiting tokens will fill. When all rows together need more
   than there are, the last in the order gives its cells back and waits; its tokens are computed again later.
+- Rows of another group (other adapters over the weights) can't share a batch: where there are several, each step is one group's,
+  in turn.
 - The head of the queue is let in when a slot and its cells are free, or when rows of a *lower rank* can make room.
   Nobody overtakes the head: a long prompt doesn't starve behind short ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 SLACK = 64  # cells kept free when a request is let in beside others, so that it isn't sent out again at once
@@ -21,22 +23,30 @@ FIRST_CHUNK = 32  # until a speed was measured: on a slow machine a full batch c
 
 
 class Row(NamedTuple):
-    """A request as the scheduler sees it. `cells`: tokens in the KV cache; `pending`: tokens still to compute (1: it generates)."""
+    """A request as the scheduler sees it. `cells`: tokens in the KV cache; `pending`: tokens still to compute (1: it generates).
+
+    Only rows of one `group` are computed together.
+    """
 
     id: int
     rank: int
     order: int
     cells: int
     pending: int
+    group: Hashable = 0
 
 
 class Limits(NamedTuple):
-    """What a step may use: sequence slots, cells of the KV cache, tokens in one batch, and tokens of prompts beside rows that generate."""
+    """What a step may use: sequence slots, cells of the KV cache, tokens in one batch, and tokens of prompts beside rows that generate.
+
+    `turn` grows with each step: whose group's it is, where there are several.
+    """
 
     slots: int
     cells: int
     batch: int
     chunk: int
+    turn: int = 0
 
 
 class Plan(NamedTuple):
@@ -62,7 +72,7 @@ def schedule(running: Sequence[Row], waiting: Sequence[Row], limits: Limits) -> 
         evict += [row.id for row in rows[stay:]]
         rows = sorted([*rows[:stay], head], key=_place)
         admit.append(head.id)
-    return Plan(tuple(evict), tuple(admit), _share(rows, limits))
+    return Plan(tuple(evict), tuple(admit), _share(_together(rows, limits.turn), limits))
 
 
 def chunk(seconds_per_token: float, target: float, largest: int) -> int:
@@ -93,6 +103,12 @@ def _room_for(head: Row, rows: Sequence[Row], limits: Limits) -> int | None:
         if stay < limits.slots and _need(rows[:stay]) + head.pending + slack <= limits.cells:
             return stay
     return 0 if not rows else None
+
+
+def _together(rows: Sequence[Row], turn: int) -> Sequence[Row]:
+    """The rows of the group whose turn it is."""
+    groups = list(dict.fromkeys(row.group for row in rows))
+    return rows if len(groups) < 2 else [row for row in rows if row.group == groups[turn % len(groups)]]
 
 
 def _share(rows: Sequence[Row], limits: Limits) -> tuple[tuple[int, int], ...]:

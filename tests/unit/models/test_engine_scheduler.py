@@ -55,6 +55,12 @@ def test_the_last_in_the_order_makes_room_when_the_cache_is_full_and_nobody_come
     assert plan.work == ((1, 1), (3, 1))
 
 
+def test_rows_of_different_groups_never_share_a_step_and_take_turns() -> None:
+    rows = [row._replace(group=group) for row, group in ((generating(1), "a"), (prompt(2), "b"), (generating(3), "a"))]
+    steps = [schedule(rows, [], LIMITS._replace(turn=turn)).work for turn in range(4)]
+    assert steps == [((1, 1), (3, 1)), ((2, 512),)] * 2
+
+
 def test_the_only_row_is_never_sent_out() -> None:
     assert schedule([generating(1, cells=9999)], [], LIMITS).evict == ()
 
