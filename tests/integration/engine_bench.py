@@ -1,12 +1,9 @@
-"""The engine in this process over a real model, and a tiny model with a recurrent state, made of noise."""
+"""The engine in this process over a real model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-
-import gguf
-import numpy as np
 
 from app.core.errors import OndolError
 from app.core.records import Generation, Piece, Priority, Sampling, Waiting
@@ -84,47 +81,3 @@ def alone(bench: Bench, request: Generation) -> str:
     engine = bench.engine()
     submit(bench, engine, 1, request)
     return run(engine)[1][0]
-
-
-def recurrent_model(path: Path) -> Path:
-    """A Mamba of one small layer: its state can't go back, so no sequence can lose its end alone. Token 3 is the control word <think>."""
-    words = ["<unk>", "<s>", "</s>", "<think>", *(f"<0x{byte:02X}>" for byte in range(256)), *(f"w{n}" for n in range(60))]
-    width, inner, state, rank, kernel = 64, 128, 16, 4, 4
-    random = np.random.default_rng(7)
-    writer = gguf.GGUFWriter(path, "mamba")
-    writer.add_context_length(2048)
-    writer.add_embedding_length(width)
-    writer.add_feed_forward_length(0)
-    writer.add_head_count(0)
-    writer.add_block_count(1)
-    writer.add_ssm_conv_kernel(kernel)
-    writer.add_ssm_inner_size(inner)
-    writer.add_ssm_state_size(state)
-    writer.add_ssm_time_step_rank(rank)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list(words)
-    writer.add_token_scores([0.0] * len(words))
-    writer.add_token_types([2, 3, 3, 3, *[6] * 256, *[1] * 60])
-    shapes = {
-        "token_embd.weight": (len(words), width),
-        "output.weight": (len(words), width),
-        "blk.0.ssm_in.weight": (2 * inner, width),
-        "blk.0.ssm_conv1d.weight": (inner, kernel),
-        "blk.0.ssm_x.weight": (rank + 2 * state, inner),
-        "blk.0.ssm_dt.weight": (inner, rank),
-        "blk.0.ssm_out.weight": (width, inner),
-        "blk.0.ssm_conv1d.bias": (inner,),
-        "blk.0.ssm_dt.bias": (inner,),
-        "blk.0.ssm_d": (inner,),
-    }
-    for name, shape in shapes.items():
-        writer.add_tensor(name, random.normal(0, 0.3, shape).astype(np.float32))
-    writer.add_tensor("blk.0.ssm_a", -np.tile(np.arange(1, state + 1, dtype=np.float32), (inner, 1)))
-    for name in ("output_norm.weight", "blk.0.attn_norm.weight"):
-        writer.add_tensor(name, np.ones(width, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path

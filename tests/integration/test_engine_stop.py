@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_bench import FACTS, GREEDY, Bench, alone, recurrent_model, run, story, submit
+import tiny_ggufs
+from engine_bench import FACTS, GREEDY, Bench, alone, run, story, submit
 
 from app.core.records import Generation, Piece, Priority, Waiting
 from models.engine.decoding import INTERRUPTED
@@ -27,7 +28,7 @@ def bench(smollm2: Path) -> Iterator[Bench]:
 
 @pytest.fixture(scope="module")
 def recurrent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    bench = Bench(recurrent_model(tmp_path_factory.mktemp("tiny") / "mamba.gguf"))
+    bench = Bench(tiny_ggufs.mamba(tmp_path_factory.mktemp("tiny") / "mamba.gguf"))
     yield bench
     bench.close()
 

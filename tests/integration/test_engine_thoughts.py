@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_ggufs
 from aiohttp import web
-from engine_bench import recurrent_model
 
 from app.backends.openai import OpenAIBackend
 from app.core.records import Context, Generation, Message, Piece, Priority, Sampling
@@ -65,7 +65,7 @@ def test_a_raw_prompt_is_never_taken_apart(loaded: LoadedEngine) -> None:
 
 
 def test_a_tag_that_is_a_control_token_is_heard_and_other_control_tokens_are_not(tmp_path: Path) -> None:
-    model = Model(recurrent_model(tmp_path / "tiny.gguf"))
+    model = Model(tiny_ggufs.mamba(tmp_path / "tiny.gguf"))
     assert (model.piece(3), model.piece(1), model.piece(2)) == (b"<think>", b"", b"")
     assert "<think>" in model.control_words, "in a message's text it stays text"
     model.close()
