@@ -12,15 +12,16 @@ from litestar.datastructures import State
 from litestar.params import JSONBody
 from litestar.response import Stream
 
-from app.api import shapes
+from app.api import choices, requests, shapes
+from app.api.choices import Numbered, Whole
 from app.api.measure import Measured
 from app.api.parts import Parts
-from app.api.shapes import ChatRequest
-from app.api.streaming import Begun, unless_gone, whole
-from app.core.records import Context
+from app.api.requests import ChatRequest
+from app.api.streaming import Begun, unless_gone
+from app.core.records import Chance, Context, Usage
 from app.core.terms import is_korean
 from app.pipeline.question import last_said
-from app.pipeline.steps import Done, Source, Status, Step, Text, Thought
+from app.pipeline.steps import Done, Source, Status, Text, Thought
 
 
 def context_of(request: Request[Any, Any, State]) -> Context:
@@ -41,15 +42,16 @@ async def chat_completions(request: Request[Any, Any, State], state: State, data
     """Chat with an assistant or a model."""
     parts: Parts = state.parts
     context = context_of(request)
-    generation = shapes.chat_generation(data)
+    generations = requests.chat_generations(data)
     # Errors are read by whoever asked: they are told in the question's language.
-    korean = request.state["korean"] = is_korean(last_said(generation.messages))
+    korean = request.state["korean"] = is_korean(last_said(generations[0].messages))
     measured = Measured(parts.metrics, "chat.completions", data.model)
     task = request.headers.get("x-owui-task", "")
-    steps = measured.watch(parts.service.run(data.model, generation, context, task=task))
+    runs = [parts.service.run(data.model, generation, context, task=task) for generation in generations]
+    steps = measured.watch(choices.several(runs, each=len(runs)))
     headers = {"x-request-id": context.request_id}
     if not data.stream:
-        body = await unless_gone(request, _whole(steps, data.model))
+        body = await unless_gone(request, _whole(steps, data))
         return Response(body, headers=headers)
     begun = Begun(steps, korean=korean)
     try:
@@ -61,20 +63,29 @@ async def chat_completions(request: Request[Any, Any, State], state: State, data
     return Stream(begun.events(render, measured.failed), media_type="text/event-stream", headers={**headers, "cache-control": "no-cache"})
 
 
-async def _whole(steps: AsyncGenerator[Step, None], model: str) -> dict[str, Any]:
-    text, thought, done = await whole(steps)
-    cited = [shapes.annotation(one) for one in done.citations]
-    message = {"role": "assistant", "content": text, "refusal": None, "annotations": cited}
-    if thought:
-        message["reasoning_content"] = thought
+async def _whole(steps: AsyncGenerator[Numbered, None], request: ChatRequest) -> dict[str, Any]:
+    found = await choices.gather(steps, request.choices)
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": model,
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": done.finish_reason}],
-        "usage": shapes.usage(done.usage),
-        **shapes.about(done),
+        "model": request.model,
+        "choices": [_choice(index, one) for index, one in enumerate(found)],
+        "usage": shapes.usage(choices.total([one.done.usage for one in found])),
+        **shapes.about(found[0].done),
+    }
+
+
+def _choice(index: int, one: Whole) -> dict[str, Any]:
+    cited = [shapes.annotation(citation) for citation in one.done.citations]
+    message = {"role": "assistant", "content": one.text, "refusal": None, "annotations": cited}
+    if one.thought:
+        message["reasoning_content"] = one.thought
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": shapes.chat_chances(one.chances),
+        "finish_reason": one.done.finish_reason,
     }
 
 
@@ -90,33 +101,42 @@ class _Chunks:
             "created": int(time.time()),
             "model": request.model,
         }
-        self._begun = False
+        self._count = request.choices
+        self._begun: set[int] = set()
+        self._used: list[Usage] = []
 
-    def __call__(self, step: Step) -> list[dict[str, Any]]:
+    def __call__(self, one: Numbered) -> list[dict[str, Any]]:
         """The chunks of one step."""
-        if isinstance(step, Status):
-            return [self._event(shapes.status_event(step))] if self._events else []
-        if isinstance(step, Source):
-            return [self._event(shapes.source_event(step))] if self._events else []
+        step = one.step
+        if isinstance(step, Status | Source):
+            # Choices search the same: a person is told once.
+            if not self._events or one.choice:
+                return []
+            return [self._event(shapes.status_event(step) if isinstance(step, Status) else shapes.source_event(step))]
         if isinstance(step, Text):
-            return [self._chunk({"content": step.text})]
+            return [self._chunk(one.choice, {"content": step.text}, step.chances)]
         if isinstance(step, Thought):
-            return [self._chunk({"reasoning_content": step.text})]
-        return self._last(step)
+            return [self._chunk(one.choice, {"reasoning_content": step.text})]
+        return self._last(one.choice, step)
 
-    def _last(self, done: Done) -> list[dict[str, Any]]:
+    def _last(self, choice: int, done: Done) -> list[dict[str, Any]]:
         # Who is shown source events would count annotations as sources once more.
         cited = [] if self._events else [shapes.annotation(one) for one in done.citations]
-        chunks = [self._chunk({"annotations": cited})] if cited else []
-        chunks.append({**self._chunk({}, done.finish_reason), **shapes.about(done)})
-        if self._usage:
-            chunks.append({**self._head, "choices": [], "usage": shapes.usage(done.usage)})
+        chunks = [self._chunk(choice, {"annotations": cited})] if cited else []
+        chunks.append({**self._chunk(choice, {}, finish_reason=done.finish_reason), **shapes.about(done)})
+        self._used.append(done.usage)
+        if self._usage and len(self._used) == self._count:
+            chunks.append({**self._head, "choices": [], "usage": shapes.usage(choices.total(self._used))})
         return chunks
 
     def _event(self, event: dict[str, Any]) -> dict[str, Any]:
         return {**self._head, "choices": [], "event": event}
 
-    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
-        if not self._begun:
-            delta, self._begun = {"role": "assistant", **delta}, True
-        return {**self._head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]}
+    def _chunk(
+        self, choice: int, delta: dict[str, Any], chances: tuple[Chance, ...] = (), finish_reason: str | None = None
+    ) -> dict[str, Any]:
+        if choice not in self._begun:
+            self._begun.add(choice)
+            delta = {"role": "assistant", **delta}
+        told = {"index": choice, "delta": delta, "logprobs": shapes.chat_chances(chances), "finish_reason": finish_reason}
+        return {**self._head, "choices": [told]}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from litestar import Request, Response, post
@@ -13,60 +11,79 @@ from litestar.datastructures import State
 from litestar.params import JSONBody
 from litestar.response import Stream
 
-from app.api import shapes
+from app.api import choices, requests, shapes
 from app.api.chat import context_of
+from app.api.choices import Numbered, Whole
 from app.api.measure import Measured
 from app.api.parts import Parts
-from app.api.shapes import CompletionRequest
-from app.api.streaming import Begun, unless_gone, whole
-from app.core.errors import BadRequest
-from app.core.records import Usage
-from app.pipeline.steps import Done, Step, Text
+from app.api.requests import CompletionRequest
+from app.api.streaming import Begun, unless_gone
+from app.core.records import Chance, Usage
+from app.pipeline.steps import Done, Text
 
 
 @post("/v1/completions", status_code=200, tags=["OpenAI"])
 async def completions(request: Request[Any, Any, State], state: State, data: JSONBody[CompletionRequest]) -> Response[Any]:
-    """Complete a prompt, or each of several."""
+    """Complete a prompt, or each of several; with a suffix, what stands between them."""
     parts: Parts = state.parts
-    prompts = [data.prompt] if isinstance(data.prompt, str) else data.prompt
-    if not prompts:
-        raise BadRequest("The list of prompts is empty.", param="prompt")
     context = context_of(request)
+    generations = requests.completion_generations(data)
+    echoes = [generation.prompt or "" if data.echo else "" for generation in generations]
     measured = Measured(parts.metrics, "completions", data.model)
-
-    def steps(prompt: str) -> AsyncGenerator[Step, None]:
-        return measured.watch(parts.service.run(data.model, shapes.completion_generation(data, prompt), context))
-
-    head = {"id": f"cmpl-{uuid.uuid4().hex}", "object": "text_completion", "created": int(time.time()), "model": data.model}
+    runs = [parts.service.run(data.model, generation, context) for generation in generations]
+    steps = measured.watch(choices.several(runs, each=data.choices))
+    render = _Bodies(data, echoes)
     headers = {"x-request-id": context.request_id}
     if not data.stream:
-        results = await unless_gone(request, asyncio.gather(*(whole(steps(prompt)) for prompt in prompts)))
-        choices = [
-            {"index": index, "text": text, "logprobs": None, "finish_reason": done.finish_reason}
-            for index, (text, _, done) in enumerate(results)
-        ]
-        total = Usage(
-            sum(done.usage.prompt_tokens for _, _, done in results),
-            sum(done.usage.completion_tokens for _, _, done in results),
-            sum(done.usage.cached_tokens for _, _, done in results),
-        )
-        return Response({**head, "choices": choices, "usage": shapes.usage(total)}, headers=headers)
-    if len(prompts) > 1:
-        raise BadRequest("Only one prompt at a time can be streamed.", hint="Send them one by one, or without stream.", param="prompt")
-    begun = Begun(steps(prompts[0]))
+        found = await unless_gone(request, choices.gather(steps, len(runs)))
+        return Response(render.whole(found), headers=headers)
+    begun = Begun(steps)
     try:
         await unless_gone(request, begun.begin())
     except BaseException:
         await begun.close()
         raise
-    wants_usage = data.stream_options is not None and data.stream_options.include_usage
-
-    def render(step: Step) -> list[dict[str, Any]]:
-        if isinstance(step, Text):
-            return [{**head, "choices": [{"index": 0, "text": step.text, "logprobs": None, "finish_reason": None}]}]
-        if isinstance(step, Done):
-            last = {**head, "choices": [{"index": 0, "text": "", "logprobs": None, "finish_reason": step.finish_reason}]}
-            return [last, {**head, "choices": [], "usage": shapes.usage(step.usage)}] if wants_usage else [last]
-        return []
-
     return Stream(begun.events(render, measured.failed), media_type="text/event-stream", headers={**headers, "cache-control": "no-cache"})
+
+
+class _Bodies:
+    """Steps as completions. `echoes` are the prompts that come before the texts, by choice."""
+
+    def __init__(self, request: CompletionRequest, echoes: list[str]) -> None:
+        self._head = {"id": f"cmpl-{uuid.uuid4().hex}", "object": "text_completion", "created": int(time.time()), "model": request.model}
+        self._usage = request.stream_options is not None and request.stream_options.include_usage
+        self._echoes = echoes
+        self._said: dict[int, int] = {}
+        self._used: list[Usage] = []
+
+    def whole(self, found: list[Whole]) -> dict[str, Any]:
+        """All texts in one body."""
+        both = enumerate(zip(self._echoes, found, strict=True))
+        texts = [self._choice(at, echo + one.text, one.chances, one.done.finish_reason) for at, (echo, one) in both]
+        return {**self._head, "choices": texts, "usage": shapes.usage(choices.total([one.done.usage for one in found]))}
+
+    def __call__(self, one: Numbered) -> list[dict[str, Any]]:
+        """The chunks of one step."""
+        step = one.step
+        if not isinstance(step, Text | Done):
+            return []
+        chunks = []
+        if one.choice not in self._said:
+            self._said[one.choice] = 0
+            if self._echoes[one.choice]:
+                chunks.append(self._chunk(one.choice, self._echoes[one.choice]))
+        if isinstance(step, Text):
+            return [*chunks, self._chunk(one.choice, step.text, step.chances)]
+        chunks.append(self._chunk(one.choice, "", reason=step.finish_reason))
+        self._used.append(step.usage)
+        if self._usage and len(self._used) == len(self._echoes):
+            chunks.append({**self._head, "choices": [], "usage": shapes.usage(choices.total(self._used))})
+        return chunks
+
+    def _chunk(self, choice: int, text: str, chances: tuple[Chance, ...] = (), reason: str | None = None) -> dict[str, Any]:
+        return {**self._head, "choices": [self._choice(choice, text, chances, reason)]}
+
+    def _choice(self, choice: int, text: str, chances: tuple[Chance, ...] | list[Chance], reason: str | None) -> dict[str, Any]:
+        offset = self._said.get(choice, 0)
+        self._said[choice] = offset + len(text)
+        return {"index": choice, "text": text, "logprobs": shapes.completion_chances(chances, offset), "finish_reason": reason}

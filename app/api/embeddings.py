@@ -12,7 +12,7 @@ from litestar.datastructures import State
 from litestar.params import JSONBody
 
 from app.api.parts import Parts
-from app.api.shapes import EmbeddingRequest
+from app.api.requests import EmbeddingRequest
 from app.api.streaming import unless_gone
 from app.core.errors import BadRequest, OndolError
 

@@ -7,9 +7,10 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from app.api.choices import Numbered
 from app.api.metrics import Metrics
 from app.core.errors import ModelNotFound, OndolError
-from app.pipeline.steps import Done, Step, Text
+from app.pipeline.steps import Done, Text
 
 
 class Measured:
@@ -23,20 +24,21 @@ class Measured:
         """The request failed with this error code."""
         self._code = self._code or code
 
-    async def watch(self, steps: AsyncGenerator[Step, None]) -> AsyncGenerator[Step, None]:
+    async def watch(self, steps: AsyncGenerator[Numbered, None]) -> AsyncGenerator[Numbered, None]:
         """The same steps; counted, timed, and their tokens added up."""
         metrics, began, first = self._metrics, time.perf_counter(), True
         metrics.active.inc()
         try:
             async with aclosing(steps) as running:
-                async for step in running:
+                async for one in running:
+                    step = one.step
                     if first and isinstance(step, Text):
                         first = False
                         metrics.first.labels(self._model).observe(time.perf_counter() - began)
                     if isinstance(step, Done):
                         metrics.tokens.labels(self._model, "prompt").inc(step.usage.prompt_tokens)
                         metrics.tokens.labels(self._model, "completion").inc(step.usage.completion_tokens)
-                    yield step
+                    yield one
         except (GeneratorExit, asyncio.CancelledError):
             self.failed("cancelled")
             raise

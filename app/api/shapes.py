@@ -1,134 +1,16 @@
-"""OpenAI's wire shapes: the one file that knows them. Unknown fields are ignored, known ones are checked."""
+"""OpenAI's wire shapes of what is answered. `requests` has what is asked."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-import msgspec
-from msgspec import Meta
+from collections.abc import Iterable
+from typing import Any
 
 from app.backends.contract import ModelInfo
 from app.core.errors import BadRequest
-from app.core.records import Generation, Message, Passage, Sampling, Usage
+from app.core.records import Chance, Passage, Usage
 from app.pipeline.assistant import Assistant
 from app.pipeline.steps import Citation, Done, Source, Status
 from app.pipeline.waiting import size
-
-Penalty = Annotated[float, Meta(ge=-2, le=2)]
-
-
-class StreamOptions(msgspec.Struct):
-    """`include_usage` adds a last chunk with the tokens; `include_events` (ours) asks for Open WebUI's events."""
-
-    include_usage: bool = False
-    include_events: bool = False
-
-
-class WireMessage(msgspec.Struct):
-    """One message of a chat."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[dict[str, Any]] | None = None
-    name: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-    tool_call_id: str | None = None
-    reasoning_content: str | None = None
-
-
-class SamplingFields(msgspec.Struct, kw_only=True):
-    """What chat and plain completions share."""
-
-    model: str = "default"
-    stream: bool | None = False
-    stream_options: StreamOptions | None = None
-    n: Annotated[int, Meta(ge=1)] | None = None
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Meta(ge=0)] | None = None
-    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    repeat_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    seed: int | None = None
-    stop: str | list[str] | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
-    ignore_eos: bool = False
-
-
-class ChatRequest(SamplingFields, kw_only=True):
-    """POST /v1/chat/completions."""
-
-    messages: Annotated[list[WireMessage], Meta(min_length=1)]
-    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
-
-
-class CompletionRequest(SamplingFields, kw_only=True):
-    """POST /v1/completions."""
-
-    prompt: str | list[str]
-
-
-class EmbeddingRequest(msgspec.Struct, kw_only=True):
-    """POST /v1/embeddings. `input_type` (ours) says whether the texts are questions; some models want to know."""
-
-    model: str = "default"
-    input: str | list[str]
-    encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = None
-    input_type: Literal["passage", "query"] = "passage"
-
-
-class RankingOptions(msgspec.Struct, kw_only=True):
-    """What a search leaves out."""
-
-    score_threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
-
-
-class StoreSearchRequest(msgspec.Struct, kw_only=True):
-    """POST /v1/vector_stores/{id}/search."""
-
-    query: str | list[str]
-    max_num_results: Annotated[int, Meta(ge=1, le=50)] = 10
-    filters: dict[str, Any] | None = None
-    ranking_options: RankingOptions | None = None
-
-
-def sampling(request: SamplingFields) -> Sampling:
-    """The request's sampling over our defaults."""
-    given = {name: value for name in Sampling.__struct_fields__ if (value := getattr(request, name)) is not None}
-    return Sampling(**given)
-
-
-def _only_one(request: SamplingFields) -> None:
-    if request.n not in (None, 1):
-        raise BadRequest("Only one choice per request is made: n must be 1.", param="n")
-
-
-def _stops(request: SamplingFields) -> tuple[str, ...]:
-    stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
-    return tuple(stop for stop in stops if stop)
-
-
-def chat_generation(request: ChatRequest) -> Generation:
-    """A chat request as the pipeline's record."""
-    _only_one(request)
-    return Generation(
-        messages=tuple(Message(**msgspec.structs.asdict(message)) for message in request.messages),
-        sampling=sampling(request),
-        max_tokens=request.max_completion_tokens or request.max_tokens,
-        stop=_stops(request),
-        ignore_eos=request.ignore_eos,
-        template_values=request.chat_template_kwargs or {},
-    )
-
-
-def completion_generation(request: CompletionRequest, prompt: str) -> Generation:
-    """One prompt of a completion request. OpenAI's default of 16 tokens would surprise more than it protects: none is set."""
-    _only_one(request)
-    return Generation(
-        prompt=prompt, sampling=sampling(request), max_tokens=request.max_tokens, stop=_stops(request), ignore_eos=request.ignore_eos
-    )
 
 
 def usage(used: Usage) -> dict[str, Any]:
@@ -139,6 +21,30 @@ def usage(used: Usage) -> dict[str, Any]:
         "total_tokens": used.prompt_tokens + used.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": used.cached_tokens},
     }
+
+
+def chat_chances(chances: Iterable[Chance]) -> dict[str, Any] | None:
+    """Chances in a chat's shape; None where there are none."""
+    content = [{**_chance(one), "top_logprobs": [_chance(other) for other in one.top]} for one in chances]
+    return {"content": content, "refusal": None} if content else None
+
+
+def _chance(one: Chance) -> dict[str, Any]:
+    return {"token": one.text, "logprob": one.logprob, "bytes": list(one.data)}
+
+
+def completion_chances(chances: Iterable[Chance], offset: int = 0) -> dict[str, Any] | None:
+    """Chances in a completion's shape; `offset` is where their text begins, in characters. None where there are none."""
+    told: dict[str, list[Any]] = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
+    before = b""
+    for one in chances:
+        told["tokens"].append(one.text)
+        told["token_logprobs"].append(one.logprob)
+        # Two tokens may read the same where each is a part of a character: the likelier one is told.
+        told["top_logprobs"].append({other.text: other.logprob for other in reversed(one.top)})
+        told["text_offset"].append(offset + len(before.decode("utf-8", "ignore")))
+        before += one.data
+    return told if told["tokens"] else None
 
 
 def annotation(citation: Citation) -> dict[str, Any]:

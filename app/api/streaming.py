@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
 
+from app.api.choices import Numbered
 from app.api.errors import body_of, translate
 from app.core.errors import Cancelled
-from app.pipeline.steps import Done, Step, Text, Thought
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -37,9 +37,9 @@ def data(body: Any) -> bytes:
 class Begun:
     """Steps whose first is awaited apart, so that an early error can still be an HTTP status. `korean`: what errors are told in."""
 
-    def __init__(self, steps: AsyncGenerator[Step, None], *, korean: bool = False) -> None:
+    def __init__(self, steps: AsyncGenerator[Numbered, None], *, korean: bool = False) -> None:
         self._steps, self._korean = steps, korean
-        self._next: asyncio.Task[Step] | None = None
+        self._next: asyncio.Task[Numbered] | None = None
 
     async def begin(self, patience: float = PATIENCE) -> None:
         """Wait up to `patience` seconds for the first step; raises what it raises."""
@@ -48,7 +48,7 @@ class Begun:
         if done and (error := self._next.exception()) is not None:
             raise error
 
-    async def events(self, render: Callable[[Step], list[Any]], failed: Callable[[str], None]) -> AsyncIterator[bytes]:
+    async def events(self, render: Callable[[Numbered], list[Any]], failed: Callable[[str], None]) -> AsyncIterator[bytes]:
         """The rest as events: `render` turns a step into bodies. An error becomes one more event, in OpenAI's shape.
 
         A comment keeps the connection alive where nothing was sent for a while, be it that steps came which this client isn't shown.
@@ -87,20 +87,6 @@ class Begun:
                 await self._next
             self._next = None
         await self._steps.aclose()
-
-
-async def whole(steps: AsyncGenerator[Step, None]) -> tuple[str, str, Done]:
-    """The text of all steps, what the model thought before it, and their end."""
-    text, thought, done = "", "", Done()
-    async with aclosing(steps) as running:
-        async for step in running:
-            if isinstance(step, Text):
-                text += step.text
-            elif isinstance(step, Thought):
-                thought += step.text
-            elif isinstance(step, Done):
-                done = step
-    return text, thought, done
 
 
 async def unless_gone(request: Request[Any, Any, Any], work: Awaitable[T]) -> T:

@@ -12,7 +12,7 @@ from litestar.params import FromPath, JSONBody
 from app.api import shapes
 from app.api.chat import context_of
 from app.api.parts import Parts
-from app.api.shapes import StoreSearchRequest
+from app.api.requests import StoreSearchRequest
 from app.core.errors import BadRequest, StoreNotFound
 from app.core.records import SearchQuery, StoreInfo
 

@@ -148,8 +148,8 @@ async def _raw(backend: Backend, model: str, request: Generation, context: Conte
                 continue
             if piece.reasoning:
                 yield Thought(piece.reasoning)
-            if piece.text:
-                yield Text(piece.text)
+            if piece.text or piece.chances:
+                yield Text(piece.text, piece.chances)
             if piece.finish_reason:
                 yield Done(piece.finish_reason, piece.usage or Usage(), model=model)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.core.records import Passage, Usage
+from app.core.records import Chance, Passage, Usage
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Text:
-    """More of the answer."""
+    """More of the answer. `chances` of its tokens, where a bare model was asked for them."""
 
     text: str
+    chances: tuple[Chance, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def test_a_prompt_that_is_too_long_is_a_bad_request_with_both_counts(client: ope
 
 @pytest.mark.parametrize(
     ("more", "param"),
-    [({"temperature": "hot"}, "temperature"), ({"temperature": 9}, "temperature"), ({"max_tokens": 0}, "max_tokens"), ({"n": 2}, "n")],
+    [({"temperature": "hot"}, "temperature"), ({"temperature": 9}, "temperature"), ({"max_tokens": 0}, "max_tokens"), ({"n": 0}, "n")],
 )
 def test_a_bad_parameter_is_a_bad_request_that_names_it(client: openai.OpenAI, more: dict[str, Any], param: str) -> None:
     with pytest.raises(openai.BadRequestError) as caught:

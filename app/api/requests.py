@@ -1,0 +1,176 @@
+"""OpenAI's wire shapes of what is asked. Unknown fields are ignored, known ones are checked. `shapes` has what is answered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from app.core.errors import BadRequest
+from app.core.records import Generation, Message, Sampling
+
+MOST_CHOICES = 128
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Bias = Annotated[float, Meta(ge=-100, le=100)]
+Alternatives = Annotated[int, Meta(ge=0, le=20)]
+
+
+class StreamOptions(msgspec.Struct):
+    """`include_usage` adds a last chunk with the tokens; `include_events` (ours) asks for Open WebUI's events."""
+
+    include_usage: bool = False
+    include_events: bool = False
+
+
+class WireMessage(msgspec.Struct):
+    """One message of a chat."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[dict[str, Any]] | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+
+
+class SamplingFields(msgspec.Struct, kw_only=True):
+    """What chat and plain completions share."""
+
+    model: str = "default"
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Meta(ge=1, le=MOST_CHOICES)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Meta(ge=0)] | None = None
+    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    repeat_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    ignore_eos: bool = False
+    logit_bias: dict[str, Bias] | None = None
+
+    @property
+    def choices(self) -> int:
+        """How many answers are wanted to each prompt."""
+        return self.n or 1
+
+
+class ChatRequest(SamplingFields, kw_only=True):
+    """POST /v1/chat/completions."""
+
+    messages: Annotated[list[WireMessage], Meta(min_length=1)]
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Alternatives | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+
+
+class CompletionRequest(SamplingFields, kw_only=True):
+    """POST /v1/completions."""
+
+    prompt: str | list[str]
+    suffix: str | None = None
+    echo: bool | None = None
+    logprobs: Alternatives | None = None
+
+
+class EmbeddingRequest(msgspec.Struct, kw_only=True):
+    """POST /v1/embeddings. `input_type` (ours) says whether the texts are questions; some models want to know."""
+
+    model: str = "default"
+    input: str | list[str]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+    input_type: Literal["passage", "query"] = "passage"
+
+
+class RankingOptions(msgspec.Struct, kw_only=True):
+    """What a search leaves out."""
+
+    score_threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+
+class StoreSearchRequest(msgspec.Struct, kw_only=True):
+    """POST /v1/vector_stores/{id}/search."""
+
+    query: str | list[str]
+    max_num_results: Annotated[int, Meta(ge=1, le=50)] = 10
+    filters: dict[str, Any] | None = None
+    ranking_options: RankingOptions | None = None
+
+
+def sampling(request: SamplingFields) -> Sampling:
+    """The request's sampling over our defaults."""
+    given = {name: value for name in Sampling.__struct_fields__ if (value := getattr(request, name)) is not None}
+    return Sampling(**given)
+
+
+def _stops(request: SamplingFields) -> tuple[str, ...]:
+    stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
+    return tuple(stop for stop in stops if stop)
+
+
+def _bias(request: SamplingFields) -> dict[int, float]:
+    try:
+        return {int(token): value for token, value in (request.logit_bias or {}).items()}
+    except ValueError:
+        raise BadRequest("logit_bias names a token that is no number.", hint="Its keys are token ids.", param="logit_bias") from None
+
+
+def _chosen(request: SamplingFields, generation: Generation) -> list[Generation]:
+    """One request for each choice. A seed is the first one's: the others have the next ones, or all would say the same."""
+    seed = generation.sampling.seed
+    if seed is None:
+        return [generation] * request.choices
+    seeds = [msgspec.structs.replace(generation.sampling, seed=seed + choice) for choice in range(request.choices)]
+    return [msgspec.structs.replace(generation, sampling=one) for one in seeds]
+
+
+def chat_generations(request: ChatRequest) -> list[Generation]:
+    """A chat request as the pipeline's record, once for each choice."""
+    if request.top_logprobs is not None and not request.logprobs:
+        raise BadRequest("top_logprobs needs logprobs.", hint="Send logprobs: true with it.", param="top_logprobs")
+    generation = Generation(
+        messages=tuple(Message(**msgspec.structs.asdict(message)) for message in request.messages),
+        sampling=sampling(request),
+        max_tokens=request.max_completion_tokens or request.max_tokens,
+        stop=_stops(request),
+        ignore_eos=request.ignore_eos,
+        template_values=request.chat_template_kwargs or {},
+        logprobs=(request.top_logprobs or 0) if request.logprobs else None,
+        logit_bias=_bias(request),
+    )
+    return _chosen(request, generation)
+
+
+def completion_generations(request: CompletionRequest) -> list[Generation]:
+    """A completion request's prompts, each once for each choice.
+
+    OpenAI's default of 16 tokens would surprise more than it protects: none is set.
+    """
+    prompts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
+    if not prompts:
+        raise BadRequest("The list of prompts is empty.", hint="Send at least one.", param="prompt")
+    if len(prompts) * request.choices > MOST_CHOICES:
+        raise BadRequest(
+            f"{len(prompts)} prompts with {request.choices} choices each are more than the {MOST_CHOICES} texts of one request.",
+            hint="Send them in parts.",
+            param="prompt",
+        )
+    if request.echo and request.logprobs is not None:
+        raise BadRequest("The chances of a prompt's tokens are not told.", hint="Leave out echo or logprobs.", param="echo")
+    whole = Generation(
+        sampling=sampling(request),
+        max_tokens=request.max_tokens,
+        stop=_stops(request),
+        ignore_eos=request.ignore_eos,
+        logprobs=request.logprobs,
+        logit_bias=_bias(request),
+        suffix=request.suffix or None,
+    )
+    return [one for prompt in prompts for one in _chosen(request, msgspec.structs.replace(whole, prompt=prompt))]
