@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from app.cli import ask, configuration, connect, doctor, ingest, key, models, open_webui, search, serve, tray
+from app.cli.bench import command as bench
 
 EPILOG = (
     "Exit statuses: 0 done, 1 some items failed, 2 wrong usage, 66 not found, 69 a configured service failed, 74 disk full, "
@@ -29,6 +30,7 @@ command.add_typer(connect.command, name="connect")
 tray.add(command)
 doctor.add(command)
 command.add_typer(configuration.command, name="config")
+command.add_typer(bench.command, name="bench")
 
 
 def main() -> None:

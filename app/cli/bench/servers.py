@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -113,6 +114,14 @@ async def python_server(python: Path, model: Path, share: Share) -> AsyncIterato
     words = [str(word) for pair in options.items() for word in pair]
     async with _process([str(python), "-c", _LLAMA_CPP_SERVER, *words], os.environ) as process:
         yield await _answering(process, port, "", "/v1/models")
+
+
+def program(named: str) -> str:
+    """llama-server as it was named, else as PATH has it; empty where there is none. BadSetting where the named one is missing."""
+    found = shutil.which(named or "llama-server")
+    if named and not found:
+        raise BadSetting(f"There is no program {named}.", hint="Give the path of llama-server.")
+    return found or ""
 
 
 def has(python: Path, *modules: str) -> bool:
