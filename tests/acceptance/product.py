@@ -66,8 +66,9 @@ class Served:
         self.client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=240)
 
     def answer(self, question: str, model: str) -> str:
-        """The text of one chat."""
-        made = self.client.chat.completions.create(model=model, messages=[{"role": "user", "content": question}])
+        """The text of one chat. A small model can ramble until its context is full: its answer is bounded."""
+        messages: list[Any] = [{"role": "user", "content": question}]
+        made = self.client.chat.completions.create(model=model, messages=messages, max_tokens=256)
         return made.choices[0].message.content or ""
 
     def health(self) -> dict[str, Any]:

@@ -93,7 +93,9 @@ def test_who_leaves_in_mid_answer_frees_the_engine(served: Served) -> None:
     with asking(served, 5, stream=True) as connection:
         seen = b""
         while seen.count(b'"content"') < 3:
-            seen += connection.recv(65536)
+            part = connection.recv(65536)
+            assert part, "the answer ended before"
+            seen += part
     until(served, 0, 0)
     assert written(served) == before
     assert served.answer("Hello", MODEL)
