@@ -122,9 +122,32 @@ class Chance(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.data.decode("utf-8", "replace")
 
 
+class Format(msgspec.Struct, frozen=True):
+    """What the answer's text must be: any JSON object, JSON that fits `schema`, or a text of the GBNF `grammar`.
+
+    `strict`: a schema that can't be kept in all of its words is refused; else what a grammar can't say is left out. `name` is the caller's.
+    """
+
+    kind: Literal["json_object", "json_schema", "gbnf"]
+    schema: Any = None
+    grammar: str = ""
+    strict: bool = True
+    name: str = ""
+
+
+class CallPart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of a tool call on its way out: the first of each `index` has `id` and `name`, `arguments` is JSON text in pieces."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
 class Generation(msgspec.Struct, frozen=True):
     """A request for text: either `messages` (the model's chat template is applied) or a raw `prompt`.
 
+    `tools` are OpenAI's (`{"type": "function", "function": {...}}`); `tool_choice` is "auto", "none", "required" or a function's name.
     `max_tokens` None: until the model ends or the context is full. `stop` strings are never handed out. `logprobs`: how many
     alternatives stand beside each token's own chance; None: no chances. `logit_bias` is added to the scores of tokens, by id.
     `suffix`: the text between `prompt` and it is wanted. Without `adapters` those hold that are on by default.
@@ -141,6 +164,10 @@ class Generation(msgspec.Struct, frozen=True):
     logit_bias: dict[int, float] = msgspec.field(default_factory=dict)
     suffix: str | None = None
     adapters: tuple[Adapter, ...] = ()
+    format: Format | None = None
+    tools: tuple[dict[str, Any], ...] = ()
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -152,7 +179,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Piece(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One step of a streamed text. The last piece alone has `finish_reason` ("stop" or "length") and `usage`.
+    """One step of a streamed text. The last piece alone has `finish_reason` ("stop", "length", "tool_calls") and `usage`.
 
     `reasoning` is what the model thinks before it answers: shown folded, never part of the answer. `chances` are those of the
     tokens that `text` is made of, where they were asked for.
@@ -162,6 +189,7 @@ class Piece(msgspec.Struct, frozen=True, omit_defaults=True):
     finish_reason: str | None = None
     usage: Usage | None = None
     reasoning: str = ""
+    calls: tuple[CallPart, ...] = ()
     chances: tuple[Chance, ...] = ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from models.engine.grammar.rule import Rule
 from models.engine.interrupt import Switch
 from models.engine.sampling import Link
 
@@ -29,7 +30,7 @@ class Model(Protocol):
         """The bytes that a token adds to the text."""
         ...
 
-    def chain(self, links: Sequence[Link], *, never: Sequence[int] = ()) -> Chain:
+    def chain(self, links: Sequence[Link], *, never: Sequence[int] = (), rule: Rule | None = None) -> Chain:
         """A new sampler."""
         ...
 

@@ -22,6 +22,7 @@ from app.core.errors import BadRequest, Busy, ContextLengthExceeded, OndolError
 from app.core.records import Generation, Piece, Priority, Usage, Waiting
 from models.engine import sampling, scheduler
 from models.engine.decoding import DONE, INTERRUPTED, NO_ROOM, Chain, Decoder, Model
+from models.engine.grammar.rule import Rule
 from models.engine.interrupt import Abandoned
 from models.engine.scheduler import Limits, Row
 from models.engine.speech import Said, Speech
@@ -114,8 +115,11 @@ class Engine:
         request: Generation,
         priority: Priority = Priority.CHAT,
         speech: Speech | None = None,
+        rule: Rule | None = None,
     ) -> None:
         """Queue a request; `speech` makes text of its tokens (without one: all of it text, up to the request's stop strings).
+
+        `rule` binds what the model writes to a grammar.
 
         `Busy` when the queue is full, `ContextLengthExceeded` with both counts, `BadRequest` for values out of range.
         """
@@ -136,7 +140,7 @@ class Engine:
             rank=_RANKS[priority],
             order=self._order,
             limit=limit,
-            chain=self._model.chain(links, never=never),
+            chain=self._model.chain(links, never=never, rule=rule),
             speech=speech or Speech(request.stop),
         )
 
@@ -230,13 +234,14 @@ class Engine:
             return [self._finish(request, said, "stop")]
         if request.chosen >= request.limit:
             return [self._finish(request, said, "length")]
-        return [Output(request.id, Piece(said.text, reasoning=said.reasoning))] if said.text or said.reasoning else []
+        return [Output(request.id, Piece(said.text, reasoning=said.reasoning, calls=said.calls))] if any(said) else []
 
     def _finish(self, request: Request, said: Said, reason: str) -> Output:
         self.cancel(request.id)
-        end = request.speech.finish()
+        said += request.speech.finish()
+        reason = "tool_calls" if reason == "stop" and request.speech.called else reason
         usage = Usage(request.prompt_tokens, request.chosen)
-        return Output(request.id, Piece(said.text + end.text, reason, usage, said.reasoning + end.reasoning))
+        return Output(request.id, Piece(said.text, reason, usage, said.reasoning, said.calls))
 
     def _failed(self, status: int, involved: Sequence[Request]) -> list[Output]:
         """What a batch that came to nothing means: once more, with fewer rows, or the end of those in it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from app.core.records import CallPart
 from models.engine.reasoning import Thoughts
 from models.engine.text_stream import TextStream
 
@@ -17,6 +18,11 @@ class Said(NamedTuple):
 
     text: str = ""
     reasoning: str = ""
+    calls: tuple[CallPart, ...] = ()
+
+    def __add__(self, after: Said) -> Said:  # type: ignore[override]
+        """Both, one after the other."""
+        return Said(self.text + after.text, self.reasoning + after.reasoning, self.calls + after.calls)
 
 
 class Speech:
@@ -24,6 +30,12 @@ class Speech:
 
     def __init__(self, stop: Iterable[str] = (), thoughts: Thoughts | None = None) -> None:
         self._stream, self._thoughts = TextStream(stop), thoughts
+        self._called = False
+
+    @property
+    def called(self) -> bool:
+        """Whether a tool call was handed out."""
+        return self._called
 
     @property
     def stopped(self) -> bool:

@@ -53,7 +53,7 @@ class Decoder:
 
     def sample(self, chain: Chain, index: int) -> int:
         """The next token of the part whose index `decode` gave."""
-        return int(native.llama_sampler_sample(chain.handle, self._handle, index))
+        return chain.sample(self._handle, index)
 
     def forget(self, sequence: int) -> None:
         """Free all cells of a sequence."""

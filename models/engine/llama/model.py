@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from llama_cpp import llama_cpp as native
 
 from app.core.errors import BadRequest, BadSetting
+from models.engine.grammar.rule import Rule
 from models.engine.llama.binding import Log, self_test
 from models.engine.llama.chain import Chain
 from models.engine.llama.decoder import Decoder
+from models.engine.llama.guard import Grammar, Guard
+from models.engine.llama.spelling import Speller
 from models.engine.reasoning import TAGS
 from models.engine.sampling import Link
 
@@ -52,10 +55,20 @@ class Model:
         self._buffer = ctypes.create_string_buffer(4096)
         every = range(self.vocabulary_size)
         self.end_tokens = frozenset(token for token in every if native.llama_vocab_is_eog(self._vocab, token))
-        control = {token: word for token in every if native.llama_vocab_is_control(self._vocab, token) and (word := self.word(token))}
-        self.control_words = tuple(control.values())
-        # Some conversions make control tokens of the tags around a model's reasoning: as text they can be told apart from its answer.
-        self._spoken = frozenset(token for token, word in control.items() if word in TAGS)
+        self._control = {token: word for token in every if native.llama_vocab_is_control(self._vocab, token) and (word := self.word(token))}
+        self.control_words = tuple(self._control.values())
+        self._speller = Speller(self.vocabulary_size, lambda text: self.tokenize(text, special=True), self.piece)
+        self.speak(TAGS)
+
+    def speak(self, words: Collection[str]) -> None:
+        """These control words are handed out as text: the marks around a model's thoughts and tool calls, which are told apart there."""
+        self._spoken = frozenset(token for token, word in self._control.items() if word in words)
+        self._silent = [token for token in self._control if token not in self._spoken and token not in self.end_tokens]
+        self._pieces.clear()
+
+    def spell(self, data: bytes) -> list[int]:
+        """Tokens whose pieces are these bytes."""
+        return self._speller.spell(data)
 
     def word(self, token: int) -> str:
         """A token's name in the vocabulary ("<|im_end|>"); empty for none."""
@@ -74,16 +87,17 @@ class Model:
             room = -count
 
     def piece(self, token: int) -> bytes:
-        """The bytes that a token adds to the text; control tokens add none, but for tags of reasoning."""
+        """The bytes that a token adds to the text; control tokens add none, but for those that `speak` names."""
         known = self._pieces.get(token)
         if known is None:
             size = native.llama_token_to_piece(self._vocab, token, self._buffer, len(self._buffer), 0, token in self._spoken)
             known = self._pieces[token] = self._buffer.raw[: max(0, size)]
         return known
 
-    def chain(self, links: Sequence[Link], *, never: Sequence[int] = ()) -> Chain:
-        """A sampler; the tokens in `never` are never chosen."""
-        return Chain(self.vocabulary_size, links, never)
+    def chain(self, links: Sequence[Link], *, never: Sequence[int] = (), rule: Rule | None = None) -> Chain:
+        """A sampler; the tokens in `never` are never chosen. BadRequest where the rule's grammar doesn't compile."""
+        guard = Guard(Grammar(self._vocab, rule.grammar, self._log.reason), rule, self) if rule else None
+        return Chain(self.vocabulary_size, links, never, guard, self._silent)
 
     def decoder(self, *, cells: int, sequences: int, batch: int, threads: int, unified: bool = True) -> Decoder:
         """A context of `cells` tokens that `sequences` rows share. BadSetting where there is no memory for it."""
