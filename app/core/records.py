@@ -150,7 +150,8 @@ class Generation(msgspec.Struct, frozen=True):
     `tools` are OpenAI's (`{"type": "function", "function": {...}}`); `tool_choice` is "auto", "none", "required" or a function's name.
     `max_tokens` None: until the model ends or the context is full. `stop` strings are never handed out. `logprobs`: how many
     alternatives stand beside each token's own chance; None: no chances. `logit_bias` is added to the scores of tokens, by id.
-    `suffix`: the text between `prompt` and it is wanted. Without `adapters` those hold that are on by default.
+    `suffix`: the text between `prompt` and it is wanted; `files` are (name, text) of others that help with it. `adapters` None:
+    as strong as the settings say; else those that are not named are off.
     """
 
     messages: tuple[Message, ...] = ()
@@ -163,7 +164,8 @@ class Generation(msgspec.Struct, frozen=True):
     logprobs: int | None = None
     logit_bias: dict[int, float] = msgspec.field(default_factory=dict)
     suffix: str | None = None
-    adapters: tuple[Adapter, ...] = ()
+    adapters: tuple[Adapter, ...] | None = None
+    files: tuple[tuple[str, str], ...] = ()
     format: Format | None = None
     tools: tuple[dict[str, Any], ...] = ()
     tool_choice: str = "auto"

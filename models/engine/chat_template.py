@@ -19,6 +19,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 import jinja2
@@ -28,6 +29,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from app.core.errors import BadRequest
 from app.core.records import Generation, Message
 from models.engine import reasoning
+from models.engine.infill import InfillTokens, infill
 
 PLAIN = "{% for m in messages %}{{ m.role | capitalize }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 PLAIN_STOP = ("\nUser:", "\nSystem:")
@@ -41,6 +43,7 @@ class Vocabulary(Protocol):
     bos_text: str
     eos_text: str
     control_words: tuple[str, ...]
+    infill_tokens: InfillTokens | None
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Tokens without any that the model adds of its own accord; `special`: control words become control tokens."""
@@ -90,7 +93,7 @@ class Prompter:
         """What the model is given: messages through the template, or the raw prompt with its control words as they stand."""
         opened = ""
         if request.prompt is not None:
-            tokens = self._vocabulary.tokenize(request.prompt, special=True)
+            tokens = self._raw(request, request.prompt)
         else:
             if not request.messages:
                 raise BadRequest("There are no messages.", hint="Send at least one message, or a prompt.", param="messages")
@@ -103,6 +106,12 @@ class Prompter:
         if not tokens:
             raise BadRequest("The prompt is empty.", hint="Send some text.", param="prompt")
         return Prompt(tokens, opened)
+
+    def _raw(self, request: Generation, prompt: str) -> list[int]:
+        if request.suffix is None:
+            return self._vocabulary.tokenize(prompt, special=True)
+        plain = partial(self._vocabulary.tokenize, special=False)
+        return infill(self._vocabulary.infill_tokens, prompt, request.suffix, request.files, plain)
 
     def tokens(self, request: Generation) -> list[int]:
         """The prompt's tokens alone."""

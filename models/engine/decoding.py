@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from models.engine.grammar.rule import Rule
+from models.engine.adapters import Scales
 from models.engine.interrupt import Switch
 from models.engine.sampling import Link
 
@@ -25,9 +26,14 @@ class Model(Protocol):
     """What the engine asks of a loaded model (`models.engine.llama.model.Model`)."""
 
     end_tokens: frozenset[int]
+    vocabulary_size: int
 
     def piece(self, token: int) -> bytes:
         """The bytes that a token adds to the text."""
+        ...
+
+    def written(self, token: int) -> bytes:
+        """The bytes of a token as it is written, control tokens too."""
         ...
 
     def chain(self, links: Sequence[Link], *, never: Sequence[int] = (), rule: Rule | None = None) -> Chain:
@@ -58,6 +64,14 @@ class Decoder(Protocol):
 
     def sample(self, chain: Any, index: int) -> int:
         """The next token after that part."""
+        ...
+
+    def scores(self, index: int) -> Any:
+        """The model's own scores of all tokens after that part, as an array that is good until the next batch."""
+        ...
+
+    def adapt(self, scales: Scales) -> None:
+        """The strength of each adapter from the next batch on."""
         ...
 
     def forget(self, sequence: int) -> None:

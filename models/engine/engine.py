@@ -21,6 +21,8 @@ import msgspec
 from app.core.errors import BadRequest, Busy, ContextLengthExceeded, OndolError
 from app.core.records import Generation, Piece, Priority, Usage, Waiting
 from models.engine import sampling, scheduler
+from models.engine.adapters import Scales, scales
+from models.engine.chances import Heard, chance
 from models.engine.decoding import DONE, INTERRUPTED, NO_ROOM, Chain, Decoder, Model
 from models.engine.grammar.rule import Rule
 from models.engine.interrupt import Abandoned
@@ -56,18 +58,32 @@ class Stats(msgspec.Struct, frozen=True):
 class Request:
     """A request under way. `tokens` holds the prompt and all that was chosen; `done` of them are in the KV cache.
 
-    `place` is what it was told last of its place in the queue; 0: nothing.
+    `place` is what it was told last of its place in the queue; 0: nothing. `alternatives` stand beside the chance of each token;
+    None where no chances are wanted. Only requests with the same adapters (`scales`) share a batch, or what the cache holds.
     """
 
-    def __init__(self, id: int, tokens: list[int], *, rank: int, order: int, limit: int, chain: Chain, speech: Speech) -> None:
+    def __init__(
+        self,
+        id: int,
+        tokens: list[int],
+        *,
+        rank: int,
+        order: int,
+        limit: int,
+        chain: Chain,
+        speech: Speech,
+        alternatives: int | None = None,
+        scales: Scales = (),
+    ) -> None:
         self.id, self.tokens, self.rank, self.order, self.limit = id, tokens, rank, order, limit
         self.prompt_tokens, self.chain, self.speech = len(tokens), chain, speech
+        self.alternatives, self.scales, self.heard = alternatives, scales, Heard()
         self.sequence, self.done, self.place = -1, 0, 0
 
     @property
     def row(self) -> Row:
         """As the scheduler sees it."""
-        return Row(self.id, self.rank, self.order, self.done, len(self.tokens) - self.done)
+        return Row(self.id, self.rank, self.order, self.done, len(self.tokens) - self.done, self.scales)
 
     @property
     def chosen(self) -> int:
@@ -85,10 +101,12 @@ class Engine:
         *,
         context: int,
         max_queue: int = 32,
+        adapters: Scales = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._model, self._decoder, self._context, self._max_queue, self._clock = model, decoder, context, max_queue, clock
         self._cells = decoder.cells
+        self._adapters = adapters
         self._free = set(range(decoder.sequences))
         self._running: dict[int, Request] = {}
         self._waiting: dict[int, Request] = {}
@@ -124,6 +142,9 @@ class Engine:
         `Busy` when the queue is full, `ContextLengthExceeded` with both counts, `BadRequest` for values out of range.
         """
         sampling.check(request.sampling)
+        if request.logit_bias:
+            sampling.check_bias(request.logit_bias, self._model.vocabulary_size)
+        adapted = scales(request.adapters, self._adapters)
         if request.max_tokens is not None and request.max_tokens < 1:
             raise BadRequest(f"max_tokens is {request.max_tokens}.", hint="Give a number of at least 1.", param="max_tokens")
         if len(tokens) + 1 > self._context:
@@ -133,7 +154,7 @@ class Engine:
         room = self._context - len(tokens)
         limit = min(room, request.max_tokens or room)
         never = sorted(self._model.end_tokens) if request.ignore_eos else ()
-        links = sampling.chain(request.sampling, answer_limit=limit, seed=sampling.seed(request.sampling))
+        links = sampling.chain(request.sampling, answer_limit=limit, seed=sampling.seed(request.sampling), bias=request.logit_bias)
         self._order += 1
         self._waiting[id] = Request(
             *(id, list(tokens)),
@@ -142,6 +163,8 @@ class Engine:
             limit=limit,
             chain=self._model.chain(links, never=never, rule=rule),
             speech=speech or Speech(request.stop),
+            alternatives=request.logprobs,
+            scales=adapted,
         )
 
     def abandon(self, id: int) -> None:
@@ -180,7 +203,7 @@ class Engine:
         for (request, count), end in zip(work, ends, strict=True):
             request.done += count
             if request.done == len(request.tokens):
-                outputs += self._advance(request, self._decoder.sample(request.chain, end))
+                outputs += self._choose(request, end)
         return outputs
 
     def stats(self) -> Stats:
@@ -192,7 +215,22 @@ class Engine:
     def _limits(self) -> Limits:
         batch = scheduler.chunk(self._prompt_speed, PROMPT_SECONDS, self._decoder.batch)
         chunk = scheduler.chunk(self._prompt_speed, STEP_SECONDS, batch)
-        return Limits(slots=self._decoder.sequences, cells=self._cells, batch=max(batch, self._decoder.sequences), chunk=chunk)
+        most = max(batch, self._decoder.sequences)
+        return Limits(slots=self._decoder.sequences, cells=self._cells, batch=most, chunk=chunk, turn=self._steps)
+
+    def _choose(self, request: Request, end: int) -> list[Output]:
+        """The next token after a part whose logits lie at `end`, with its chance where that is wanted."""
+        token = self._decoder.sample(request.chain, end)
+        if request.alternatives is None:
+            return self._advance(request, token)
+        ended = token in self._model.end_tokens
+        if not ended:
+            request.heard.hear(chance(self._decoder.scores(end), token, request.alternatives, self._model.written))
+        outputs = self._advance(request, token)
+        stopped = not ended and request.speech.stopped
+        return [
+            Output(request.id, request.heard.told(one.news, stopped=stopped) if isinstance(one.news, Piece) else one.news) for one in outputs
+        ]
 
     def _places(self) -> list[Output]:
         """Who waits and has nothing to read yet is told its place, when it has changed."""
@@ -211,6 +249,8 @@ class Engine:
             return INTERRUPTED, []
         began = self._clock()
         try:
+            if self._adapters and work:
+                self._decoder.adapt(work[0][0].scales)
             status, ends = self._decoder.decode(parts)
         finally:
             self._abandoned.end()

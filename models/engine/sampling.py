@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+from collections.abc import Mapping
 
 import msgspec
 
@@ -20,13 +22,15 @@ class Link(msgspec.Struct, frozen=True):
     arguments: tuple[float, ...] = ()
 
 
-def chain(sampling: Sampling, *, answer_limit: int, seed: int) -> tuple[Link, ...]:
+def chain(sampling: Sampling, *, answer_limit: int, seed: int, bias: Mapping[int, float] | None = None) -> tuple[Link, ...]:
     """The links in the order in which they see the candidates.
 
     Penalties look at the generated tokens alone, not at the prompt: words of the passages stay free to be quoted. Presence and
     frequency look at the whole answer (`answer_limit` tokens). top-k comes before top-p, which sorts what is left.
     """
     links: list[Link] = []
+    if bias:
+        links.append(Link("bias", tuple(value for token, added in bias.items() for value in (token, added))))
     if sampling.repeat_penalty != 1.0:
         links.append(Link("penalties", (REPEAT_WINDOW, sampling.repeat_penalty, 0.0, 0.0)))
     if sampling.frequency_penalty or sampling.presence_penalty:
@@ -55,6 +59,15 @@ def check(sampling: Sampling) -> None:
     _between("presence_penalty", sampling.presence_penalty, -2, 2)
     _between("frequency_penalty", sampling.frequency_penalty, -2, 2)
     _between("repeat_penalty", sampling.repeat_penalty, 0.01, 10)
+
+
+def check_bias(bias: Mapping[int, float], vocabulary: int) -> None:
+    """BadRequest for a token that there is not, or a bias that is no number."""
+    for token, added in bias.items():
+        if not 0 <= token < vocabulary:
+            raise BadRequest(f"There is no token {token}.", hint=f"This model has {vocabulary}, from 0 on.", param="logit_bias")
+        if math.isnan(added) or added == math.inf:
+            raise BadRequest(f"The bias of token {token} is {added}.", hint="Give a number.", param="logit_bias")
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:

@@ -78,7 +78,14 @@ class Chain:
             self._guard.close()
 
 
+def _bias(size: int, *pairs: float) -> Any:
+    """A sampler that adds to the scores of tokens: (token, added) one after the other."""
+    added = [native.llama_logit_bias(int(token), value) for token, value in zip(pairs[::2], pairs[1::2], strict=True)]
+    return native.llama_sampler_init_logit_bias(size, len(added), (native.llama_logit_bias * len(added))(*added))
+
+
 _LINKS: dict[str, Callable[..., Any]] = {
+    "bias": _bias,
     "penalties": lambda size, last, repeat, frequency, presence: native.llama_sampler_init_penalties(
         size, last, repeat, frequency, presence
     ),

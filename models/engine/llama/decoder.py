@@ -6,9 +6,12 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from llama_cpp import llama_cpp as native
 
+from models.engine.adapters import Scales
 from models.engine.interrupt import Interrupt
+from models.engine.llama.adapters import Adapters
 from models.engine.llama.chain import Chain
 
 
@@ -19,8 +22,11 @@ class Decoder:
     batch on the processor within milliseconds; a GPU doesn't look at it.
     """
 
-    def __init__(self, handle: Any, sequences: int, batch: int, *, interrupt: Interrupt, truncates: bool) -> None:
-        self._handle = handle
+    def __init__(
+        self, handle: Any, sequences: int, batch: int, *, interrupt: Interrupt, truncates: bool, adapters: Adapters | None = None
+    ) -> None:
+        self._handle, self._adapters, self._scales = handle, adapters, Scales()
+        self._words = int(native.llama_vocab_n_tokens(native.llama_model_get_vocab(native.llama_get_model(handle))))
         self._memory: Any = native.llama_get_memory(handle)
         self.sequences, self.batch, self.interrupt, self.truncates = sequences, batch, interrupt, truncates
         self._batch = native.llama_batch_init(batch, 0, 1)
@@ -54,6 +60,16 @@ class Decoder:
     def sample(self, chain: Chain, index: int) -> int:
         """The next token of the part whose index `decode` gave."""
         return chain.sample(self._handle, index)
+
+    def scores(self, index: int) -> Any:
+        """The model's own scores of all tokens after that part, as an array that is good until the next batch."""
+        return np.ctypeslib.as_array(native.llama_get_logits_ith(self._handle, index), (self._words,))
+
+    def adapt(self, scales: Scales) -> None:
+        """The strength of each adapter from the next batch on."""
+        if self._adapters is not None and scales != self._scales:
+            self._adapters.apply(self._handle, scales)
+            self._scales = scales
 
     def forget(self, sequence: int) -> None:
         """Free all cells of a sequence."""

@@ -11,6 +11,9 @@ from llama_cpp import llama_cpp as native
 
 from app.core.errors import BadRequest, BadSetting
 from models.engine.grammar.rule import Rule
+from models.engine.adapters import AdapterFile
+from models.engine.infill import InfillTokens
+from models.engine.llama.adapters import Adapters
 from models.engine.llama.binding import Log, self_test
 from models.engine.llama.chain import Chain
 from models.engine.llama.decoder import Decoder
@@ -21,9 +24,19 @@ from models.engine.sampling import Link
 
 
 class Model:
-    """Weights and vocabulary. `progress` is called with 0..1 while they load. BadRequest where llama.cpp refuses the file."""
+    """Weights, their LoRA adapters and vocabulary. `progress` is called with 0..1 while the weights load.
 
-    def __init__(self, path: Path, *, gpu_layers: int = 0, progress: Callable[[float], None] | None = None) -> None:
+    BadRequest where llama.cpp refuses the file, BadSetting where an adapter is for another model.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gpu_layers: int = 0,
+        adapters: Sequence[AdapterFile] = (),
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
         self._log = Log()
         self_test()
         native.llama_backend_init()
@@ -45,12 +58,14 @@ class Model:
             )
         if not native.llama_model_has_decoder(self._handle) or native.llama_model_is_diffusion(self._handle):
             raise BadRequest(f"{path.name} is no model that writes text.", hint="Choose a chat model.", code="bad_model_file")
+        self._adapters = Adapters(self._handle, adapters, self._log)
         self._vocab: Any = native.llama_model_get_vocab(self._handle)
         self.vocabulary_size = int(native.llama_vocab_n_tokens(self._vocab))
         self.parameters = int(native.llama_model_n_params(self._handle))
         bos = int(native.llama_vocab_bos(self._vocab))
         self.bos = bos if native.llama_vocab_get_add_bos(self._vocab) and bos >= 0 else None
         self.bos_text, self.eos_text = self.word(bos), self.word(int(native.llama_vocab_eos(self._vocab)))
+        self.infill_tokens = _infill_tokens(self._vocab)
         self._pieces: dict[int, bytes] = {}
         self._buffer = ctypes.create_string_buffer(4096)
         every = range(self.vocabulary_size)
@@ -94,6 +109,10 @@ class Model:
             known = self._pieces[token] = self._buffer.raw[: max(0, size)]
         return known
 
+    def written(self, token: int) -> bytes:
+        """The bytes of a token as it is written, control tokens too."""
+        return self.piece(token) or self.word(token).encode()
+
     def chain(self, links: Sequence[Link], *, never: Sequence[int] = (), rule: Rule | None = None) -> Chain:
         """A sampler; the tokens in `never` are never chosen. BadRequest where the rule's grammar doesn't compile."""
         guard = Guard(Grammar(self._vocab, rule.grammar, self._log.reason), rule, self) if rule else None
@@ -116,8 +135,16 @@ class Model:
             native.llama_free(handle)
             raise BadRequest("This is a model for embeddings: it writes no text.", hint="Choose a chat model.", code="bad_model_file")
         recurrent = native.llama_model_is_recurrent(self._handle) or native.llama_model_is_hybrid(self._handle)
-        return Decoder(handle, sequences, batch, interrupt=self._log.interrupt, truncates=not recurrent)
+        return Decoder(handle, sequences, batch, interrupt=self._log.interrupt, truncates=not recurrent, adapters=self._adapters)
 
     def close(self) -> None:
         """Free the weights; the decoders must be closed before."""
         native.llama_model_free(self._handle)
+
+
+def _infill_tokens(vocab: Any) -> InfillTokens | None:
+    at = (native.llama_vocab_fim_pre, native.llama_vocab_fim_suf, native.llama_vocab_fim_mid)
+    prefix, suffix, middle = (int(token(vocab)) for token in at)
+    beside = [int(token(vocab)) for token in (native.llama_vocab_fim_rep, native.llama_vocab_fim_sep)]
+    repository, file = (token if token >= 0 else None for token in beside)
+    return InfillTokens(prefix, suffix, middle, repository, file) if min(prefix, suffix, middle) >= 0 else None
