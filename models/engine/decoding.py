@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from models.engine.grammar.rule import Rule
 from models.engine.adapters import Scales
+from models.engine.grammar.rule import Rule
 from models.engine.interrupt import Switch
 from models.engine.sampling import Link
 

@@ -229,7 +229,8 @@ class Engine:
         outputs = self._advance(request, token)
         stopped = not ended and request.speech.stopped
         return [
-            Output(request.id, request.heard.told(one.news, stopped=stopped) if isinstance(one.news, Piece) else one.news) for one in outputs
+            Output(request.id, request.heard.told(one.news, stopped=stopped) if isinstance(one.news, Piece) else one.news)
+            for one in outputs
         ]
 
     def _places(self) -> list[Output]:

@@ -10,8 +10,8 @@ from typing import Any
 from llama_cpp import llama_cpp as native
 
 from app.core.errors import BadRequest, BadSetting
-from models.engine.grammar.rule import Rule
 from models.engine.adapters import AdapterFile
+from models.engine.grammar.rule import Rule
 from models.engine.infill import InfillTokens
 from models.engine.llama.adapters import Adapters
 from models.engine.llama.binding import Log, self_test
