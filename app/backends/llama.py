@@ -242,7 +242,13 @@ def make(name: str, config: Mapping[str, Any], machine: Machine) -> LlamaBackend
         raise BadSetting(f"The backend '{name}' of type llama takes no config.", hint="Set context, threads and the like under `models`.")
     chosen, tasks = machine.settings.models, machine.settings.tasks.model
     engine = EngineSettings(
-        context=chosen.context, parallel=chosen.parallel, threads=chosen.threads, gpu_layers=chosen.gpu_layers, max_queue=chosen.max_queue
+        context=chosen.context,
+        parallel=chosen.parallel,
+        threads=chosen.threads,
+        gpu_layers=chosen.gpu_layers,
+        max_queue=chosen.max_queue,
+        engine=chosen.engine,
+        llama_server=chosen.llama_server,
     )
     return LlamaBackend(
         machine.library,

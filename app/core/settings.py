@@ -57,6 +57,10 @@ class ModelSettings(Struct, frozen=True):
     max_queue: Annotated[int, Meta(description="Requests that may wait; above it clients are told to come back", ge=0)] = 64
     idle_minutes: Annotated[float, Meta(description="A chat model unused for so long leaves the memory; 0: never", ge=0)] = 30
     embedder_idle_minutes: Annotated[float, Meta(description="The same for the embedding model", ge=0)] = 30
+    engine: Annotated[
+        Literal["built-in", "llama-server"], Meta(description="Ondol's own engine, or llama.cpp's own server as a program of this machine")
+    ] = "built-in"
+    llama_server: Annotated[str, Meta(description="That program, for `engine: llama-server`; empty: the one on PATH")] = ""
 
 
 class TaskSettings(Struct, frozen=True):

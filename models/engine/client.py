@@ -14,10 +14,14 @@ from app.core.records import Context, Generation, Message, Piece, Waiting
 from app.core.workers.parent import State, Worker
 
 
+_MODULES = {"built-in": "models.engine.worker", "llama-server": "models.engine.llama_server.worker"}
+
+
 class EngineSettings(msgspec.Struct, frozen=True):
     """How to run a model. 0 (context, threads) and -1 (gpu_layers) mean: chosen for this machine.
 
     `context` is in tokens and shared by up to `parallel` requests at once; one request gets at most what the model was trained for.
+    `engine` "llama-server" is llama.cpp's own server, the program `llama_server` (empty: of PATH).
     """
 
     context: int = 0
@@ -25,6 +29,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     threads: int = 0
     gpu_layers: int = -1
     max_queue: int = 32
+    engine: str = "built-in"
+    llama_server: str = ""
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
@@ -52,7 +58,7 @@ class EngineClient:
         self._moved = asyncio.Event()
         self._crowd = (0, 0)
         body = {"model": str(model), **msgspec.to_builtins(settings)}
-        self._worker = Worker(name, "models.engine.worker", body, logs=logs, on_event=self._on_event)
+        self._worker = Worker(name, _MODULES[settings.engine], body, logs=logs, on_event=self._on_event)
 
     def _on_event(self, event: Any) -> None:
         if not isinstance(event, dict):
