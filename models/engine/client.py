@@ -13,7 +13,6 @@ import msgspec
 from app.core.records import Context, Generation, Message, Piece, Waiting
 from app.core.workers.parent import State, Worker
 
-
 _MODULES = {"built-in": "models.engine.worker", "llama-server": "models.engine.llama_server.worker"}
 
 

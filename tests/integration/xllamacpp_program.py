@@ -30,7 +30,7 @@ def main() -> None:
     params.use_jinja = True
     try:
         server = xllamacpp.Server(params)
-    except Exception as error:
+    except RuntimeError as error:
         sys.exit(f"error: {error}")
     print("listening", server.listening_address, flush=True)
     while True:

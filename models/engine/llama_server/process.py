@@ -19,6 +19,7 @@ import aiohttp
 from app.core.errors import BadRequest, NotReady, OndolError
 from models.engine.llama_server import guard, program
 from models.engine.llama_server.program import Program, Share
+from models.engine.llama_server.wire import error
 
 log = logging.getLogger("llama-server")
 TRIES = 3  # another program may take the port between our look and its start
@@ -85,10 +86,10 @@ class LlamaServer:
             code="bad_model_file",
         )
 
-    async def get(self, path: str) -> Any:
-        """A JSON answer."""
+    async def get(self, path: str) -> Mapping[str, Any]:
+        """A JSON answer; its errors as ours."""
         async with self.session.get(path) as answer:
-            return await answer.json()
+            return await checked(answer)
 
     def said(self, word: str) -> bool:
         """Whether one of its last lines has this word."""
@@ -130,8 +131,6 @@ class LlamaServer:
 
 async def checked(answer: aiohttp.ClientResponse) -> Mapping[str, Any]:
     """The JSON of an answer; raises what `wire.error` makes of one that is no success."""
-    from models.engine.llama_server.wire import error
-
     try:
         body = await answer.json(content_type=None)
     except ValueError:

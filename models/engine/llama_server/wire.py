@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.errors import BadRequest, Busy, ContextLengthExceeded, NotReady, OndolError
+from app.core.errors import BadRequest, Busy, ContextLengthExceeded, NotReady, OndolError, WorkerDied
 from app.core.records import CallPart, Chance, Generation, Piece, Usage
 
 _SAMPLERS = ["penalties", "top_k", "top_p", "min_p", "temperature"]  # the order of our own engine
@@ -118,9 +118,9 @@ class Answer:
         return self._chat(event) if "choices" in event else self._plain(event)
 
     def end(self) -> Piece:
-        """The last piece. OndolError where the answer broke off."""
+        """The last piece. WorkerDied where the answer broke off."""
         if not self._reason:
-            raise OndolError("llama-server broke off in mid-answer.", hint="Try again.")
+            raise WorkerDied("llama-server broke off in mid-answer.", hint="Try again.")
         return Piece(finish_reason=self._reason, usage=self._usage)
 
     def _chat(self, event: Mapping[str, Any]) -> Piece | None:

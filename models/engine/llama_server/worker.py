@@ -61,7 +61,7 @@ class Relay:
         with logs.bind(call.request_id):
             try:
                 await self._carry_out(call)
-            except (asyncio.CancelledError, aiohttp.ClientError, json.JSONDecodeError) as error:
+            except (asyncio.CancelledError, aiohttp.ClientError, json.JSONDecodeError, WorkerDied) as error:
                 if call.id in self._given_up:
                     self._channel.done(call.id)
                 else:
@@ -78,7 +78,7 @@ class Relay:
         ended = self._server.ended
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([ended], timeout=LAST_BREATH)
-        how = ended.result() if ended.done() else f"{type(error).__name__}: {error}"
+        how = ended.result() if ended.done() else str(error) or type(error).__name__
         return WorkerDied(f"llama-server broke off: {how}.", hint="Try again.")
 
     async def _carry_out(self, call: Call) -> None:
