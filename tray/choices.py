@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -14,6 +15,11 @@ from tray.records import Choices
 
 log = logging.getLogger(__name__)
 LANGUAGES = get_args(get_type_hints(Choices)["language"])
+POSSIBLE: dict[str, Callable[[Any], bool]] = {
+    "notifications": lambda value: isinstance(value, bool),
+    "language": lambda value: value in LANGUAGES,
+    "chat_port": lambda value: type(value) is int and 0 < value < 65536,
+}
 
 
 def load(home: Home) -> Choices:
@@ -44,10 +50,9 @@ def _path(home: Home) -> Path:
 def _checked(found: dict[str, Any], path: Path) -> Choices:
     """Each choice by itself: one that is wrong, or of a later version, costs the others nothing."""
     kept: dict[str, Any] = {}
-    for name, possible in (("notifications", (True, False)), ("language", LANGUAGES)):
-        value = found.get(name)
-        if isinstance(value, (bool, str)) and value in possible:
-            kept[name] = value
-        elif name in found:
-            log.warning("%s: `%s` is %r, which is no choice; the default holds", path, name, value)
+    for name in POSSIBLE.keys() & found.keys():
+        if POSSIBLE[name](found[name]):
+            kept[name] = found[name]
+        else:
+            log.warning("%s: `%s` is %r, which is no choice; the default holds", path, name, found[name])
     return Choices(**kept)

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.core import atomic_file
 from app.core.credentials import api_key
@@ -38,7 +38,7 @@ class Clicks:
             ActionKind.RESUME_DOWNLOAD: lambda source: self._at_server(lambda client: client.resume(source)),
             ActionKind.CANCEL_DOWNLOAD: lambda source: self._at_server(lambda client: client.cancel(source)),
             ActionKind.SYNC_NOW: lambda _: tray.sync.now(),
-            ActionKind.START_SERVER: self._start_server,
+            ActionKind.START_SERVER: lambda _: tray.keeper.start(),
             ActionKind.STOP_SERVER: lambda _: tray.keeper.stop(),
             ActionKind.RESTART_SERVER: lambda _: tray.keeper.restart(),
             ActionKind.COPY_ADDRESS: lambda _: self._copy(f"{self._address()}/v1"),
@@ -63,7 +63,7 @@ class Clicks:
 
     def _open_chat(self, _: str) -> None:
         if self._tray.snapshot.server.state in AT_REST:
-            self._start_server("")
+            self._tray.keeper.start()
         self._tray.chat.open()
 
     def explain(self, how: str) -> None:
@@ -73,27 +73,21 @@ class Clicks:
         self._tray.tell(Notice("no_chat_page", {"path": str(path)}))
         self._tray.handover.open(path)
 
-    def _start_server(self, _: str) -> None:
-        failed = self._tray.snapshot.server.state == State.FAILED
-        (self._tray.keeper.retry if failed else self._tray.keeper.start)()
-
     def _use_model(self, id: str) -> None:
         """The model that answers where none is named, from now on; and into memory, so that its first answer comes soon."""
         self._client()  # without a server nothing could be loaded: say so before anything is changed
-        errors: list[str] = []
+        lines: list[dict[str, Any]] = []
         ended = threading.Event()
-        Command(
-            self._tray.home,
-            ["models", "use", "--json", "--", id],
-            on_line=lambda said: errors.append(message(said)) if message(said) else None,
-            on_end=lambda _: ended.set(),
-        )
+        Command(self._tray.home, ["models", "use", "--json", "--", id], on_line=lines.append, on_end=lambda _: ended.set())
         if not ended.wait(USE_SECONDS):
             raise OndolError(f"`ondol models use {id}` does not end.", hint="Try again.")
-        if errors:
+        if errors := [message(said) for said in lines if message(said)]:
             raise OndolError(errors[-1])
         self._tray.models.look()
         self._at_server(lambda client: client.load(id))
+        for said in lines:
+            if said.get("first"):
+                self._tray.tell(Notice("other_default", {"chosen": id, "default": str(said["first"]), "place": str(said.get("place"))}))
 
     def _at_server(self, work: Callable[[Client], None]) -> None:
         try:

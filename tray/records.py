@@ -67,6 +67,7 @@ class Problem:
 
     The server's (code: values; the state that it comes with):
       settings: detail (failed: a line of the configuration is wrong)     cannot_start: detail (failed: the program can't be run)
+      newer_data: detail (failed: a newer Ondol has written the data)
       port_taken: port, program (failed)                                  other_port: port, wanted, program (ready, on another port)
       crashed: detail (backoff)    ended: - (backoff: ended in order, by somebody else)    crash_loop: times, detail (failed)
       slow_start: seconds (backoff)    hung: seconds (suspect, backoff)   disk_full: - (backoff)
@@ -139,10 +140,14 @@ class ChatPage:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user chose in the menu; kept in `tray.json` of the data folder. `language` "auto" follows the system."""
+    """What the user chose in the menu; kept in `tray.json` of the data folder. `language` "auto" follows the system.
+
+    `chat_port` is where the chat page was last: what a browser knows of it, bookmark and login, belongs to its address.
+    """
 
     notifications: bool = True
     language: Literal["auto", "en", "ko"] = "auto"
+    chat_port: int = 8080
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,7 @@ class Notice:
         "no_chat_page",  # path, of the text that says how to get one
         "chat_failed",  # message
         "not_done",  # message: what a click could not do, and why
+        "other_default",  # chosen, default (both models), place: the settings' own line goes before a choice in the menu
         "copy_yourself",  # text: no clipboard here
         "open_yourself",  # text: no browser or file manager here
         "saved",  # path, of the diagnostics

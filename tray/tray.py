@@ -37,7 +37,7 @@ CHILDREN_SECONDS = 2.5  # of them, for the chat page and a sync; the rest is the
 REACHED = (State.READY, State.EXTERNAL)
 GONE = (State.STOPPED, State.STOPPING, State.BACKOFF, State.FAILED)
 # Answers to what somebody has just done: shown also where notifications are off.
-ANSWERS = ("no_chat_page", "chat_failed", "not_done", "copy_yourself", "open_yourself", "saved", "about", "running")
+ANSWERS = ("no_chat_page", "chat_failed", "not_done", "other_default", "copy_yourself", "open_yourself", "saved", "about", "running")
 
 
 class Face(Protocol):
@@ -76,7 +76,7 @@ class Tray:
         self._chosen = chosen
         self._notices = Notices()
         self._face: Face | None = None
-        self._begun = self._closed = False
+        self._begun = self._closed = self._occupied = False
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._told: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
         self.handover = Handover()
@@ -104,7 +104,7 @@ class Tray:
             self._thread("notices", self._keep_telling)
             self.models = ModelsWatch(lambda: api_key(self.home), self._on_models)
             self.sync = Syncing(self.home, self._on_sync)
-            self.chat = ChatKeeper(self.home, self._on_chat, self._show)
+            self.chat = ChatKeeper(self.home, self._on_chat, self._show, port=self._chosen.chat_port)
             self._clicks = Clicks(self)
             # Last: the others follow what it tells.
             self.keeper = Keeper(self.home, self._on_server)
@@ -193,6 +193,8 @@ class Tray:
         self._update(chat=chat)
         if chat.state == "absent":
             self._work.put(lambda: self._guarded(lambda: self._clicks.explain(chat.error)))
+        elif chat.state == "ready":
+            self._work.put(self._remember_port)
 
     def _show(self, url: str) -> None:
         """The chat page is ready and wanted. Not on its own thread: a browser may take seconds to begin."""
@@ -204,6 +206,10 @@ class Tray:
             if after == before or self._closed:
                 return
             self._snapshot = after
+            busy = after.sync.running or any(one.state == "downloading" for one in after.downloads)
+            if self._begun and busy != self._occupied:
+                self._occupied = busy
+                self.keeper.occupied(busy)
             for notice in self._notices.of(before, after):
                 self.tell(notice)
             if self._face is not None:
@@ -223,7 +229,21 @@ class Tray:
 
     def _remember_run(self) -> None:
         if self._first_run:
+            self._keep_choices()
+
+    def _remember_port(self) -> None:
+        with self._lock:
+            if self.chat.port == self._chosen.chat_port:
+                return
+            self._chosen = replace(self._chosen, chat_port=self.chat.port)
+        self._keep_choices()
+
+    def _keep_choices(self) -> None:
+        """Nobody has clicked: where they can't be kept, the log alone says so."""
+        try:
             choices.save(self.home, self._chosen)
+        except OndolError as error:
+            log.warning("the choices can't be kept: %s", error)
 
     def _keep_working(self) -> None:
         while (work := self._work.get()) is not None:

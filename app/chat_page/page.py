@@ -37,7 +37,10 @@ Tell = Callable[[str, dict[str, Any], str], None]
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What the user asked for. `seconds` is how long Open WebUI may take to answer."""
+    """What the user asked for. `seconds` is how long Open WebUI may take to answer.
+
+    `server`, an address, for who keeps the server: none is looked for, none started.
+    """
 
     port: int = 8080
     login: bool = True
@@ -45,6 +48,7 @@ class Wish(msgspec.Struct, frozen=True):
     docker: bool = False
     path: Path | None = None
     seconds: float = 180.0
+    server: str = ""
 
 
 class Page:
@@ -93,7 +97,11 @@ class Page:
         host_network = sys.platform == "linux"
         apart = found.kind == "docker" and not host_network  # a machine of its own, seen from our server
         more = {"ONDOL_SERVER__ALLOWED_HOSTS": ",".join({*self._settings.server.allowed_hosts, FROM_DOCKER})} if apart else {}
-        with beside.server(self._home, self._settings.server.port, more, self._stop) as server:
+        with (
+            contextlib.nullcontext(beside.Server(self._wish.server))
+            if self._wish.server
+            else beside.server(self._home, self._settings.server.port, more, self._stop)
+        ) as server:
             self._tell(
                 "server",
                 {"url": server.address, "started": server.started},

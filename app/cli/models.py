@@ -91,10 +91,26 @@ def use(model: Annotated[str, typer.Argument(help="Its id, as `ondol models list
 
     def work() -> None:
         chosen = _library().use(model)
-        out.data({"event": "default", "id": chosen.id, "kind": chosen.kind})
+        first, place = _named_in_settings(chosen)
+        out.data({"event": "default", "id": chosen.id, "kind": chosen.kind, "first": first, "place": place})
         out.text(f"{chosen.id} is now the default {chosen.kind} model.")
+        if first:
+            out.text(f"But {place} names {first}, which goes first: change it there.")
 
     guarded(work, out)
+
+
+def _named_in_settings(chosen: InstalledModel) -> tuple[str, str]:
+    """The model that the settings name in place of the chosen one, and where; two empty texts where they leave it to us."""
+    import os
+
+    from app.core.paths import Home
+    from app.core.settings import load_settings
+
+    settings = load_settings(Home.find(), environ=os.environ, flags={})
+    setting = "default" if chosen.kind == "chat" else "embedder"
+    named = str(getattr(settings.models, setting))
+    return ("", "") if named in ("", "default", chosen.id) else (named, settings.where(f"models.{setting}"))
 
 
 def _entry(model: InstalledModel) -> dict[str, Any]:

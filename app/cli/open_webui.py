@@ -26,6 +26,7 @@ def add(command: typer.Typer) -> None:
         wait: Annotated[float, typer.Option(min=1, help="Seconds that it may take to answer.")] = 180.0,
         json: Json = False,
         until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
+        server: Annotated[str, typer.Option(hidden=True)] = "",
     ) -> None:
         """Start an Open WebUI found on this machine, connected and offline, and open it. Ctrl-C ends it.
 
@@ -51,7 +52,7 @@ def add(command: typer.Typer) -> None:
                     out.data({"event": event, **values})
                     out.text(text)
 
-            wish = Wish(port=port, login=not no_login, browser=not no_browser, docker=docker, path=path, seconds=wait)
+            wish = Wish(port=port, login=not no_login, browser=not no_browser, docker=docker, path=path, seconds=wait, server=server)
             Page(home, load_settings(home, environ=os.environ), wish, tell, stop).run()
             return 0
 

@@ -52,7 +52,9 @@ def _upgrade(connection: Connection, path: Path) -> None:
     known = {file.name.split("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py")}
     if version is not None and version not in known:
         raise Conflict(
-            f"{path} was written by a newer Ondol (form {version}, this one knows {HEAD}).", hint="Update Ondol, or move the file away."
+            f"{path} was written by a newer Ondol (form {version}, this one knows {HEAD}).",
+            hint="Update Ondol, or move the file away.",
+            code="newer_data",
         )
     # Imported here alone: a state of the newest form costs the server none of Alembic's start-up time and memory.
     from alembic import command

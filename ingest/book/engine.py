@@ -132,7 +132,9 @@ def _refuse_newer(path: Path, version: str) -> None:
     known = {file.name.split("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py")}
     if version and version not in known:
         raise Conflict(
-            f"{path} was written by a newer Ondol (form {version}, this one knows {HEAD}).", hint="Update Ondol, or use another ONDOL_HOME."
+            f"{path} was written by a newer Ondol (form {version}, this one knows {HEAD}).",
+            hint="Update Ondol, or use another ONDOL_HOME.",
+            code="newer_data",
         )
 
 

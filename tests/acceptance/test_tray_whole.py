@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +94,11 @@ def furnish(place: Place) -> None:
     page_program.install(place.home.root / "open-webui" / "venv")
 
 
+def unchosen(running: Tray) -> str:
+    """The row of a model that is not the default."""
+    return next(e.label for e in running.icon.menu().find("Models").entries if e.kind == "radio" and not e.checked).replace("__", "_")
+
+
 def loaded(whole: Tray, model: str) -> bool:
     return bool(whole.manager().all()[model]["status"]["value"] == "loaded")
 
@@ -99,7 +106,7 @@ def loaded(whole: Tray, model: str) -> bool:
 def test_the_models_row_makes_a_model_the_default_and_loads_it_and_unload_frees_it(whole: Tray) -> None:
     [chosen] = [entry.label for entry in whole.icon.menu().find("Models").entries if entry.checked]
     assert chosen.startswith("SmolLM2")
-    other = next(e.label for e in whole.icon.menu().find("Models").entries if e.kind == "radio" and not e.checked).replace("__", "_")
+    other = unchosen(whole)
     whole.click("Models", other)
     until(lambda: loaded(whole, SECOND), "the server has not loaded it")
     until(lambda: "in memory" in (row := whole.shows("Models", other)).label and row.checked, "the row does not say so")
@@ -328,6 +335,39 @@ def test_the_first_start_says_that_it_is_ready_and_the_second_does_not(place: Pl
             assert any("Click the icon" in note.text for note in panel.notes) == first
             assert running.end() == 0
         assert place.processes() == []
+
+
+def test_a_click_on_a_model_that_the_settings_outrank_says_so_and_where(
+    place: Place, desktop: Desktop, panel: Panel, smollm2: Path
+) -> None:
+    shutil.copy(smollm2, place.folder / f"{SECOND}.gguf")
+    Library(place.home.models).pull(f"file:{place.folder / f'{SECOND}.gguf'}")
+    place.home.config.write_text(f"models:\n  default: {MODEL}\n", encoding="utf-8")
+    with tray(place, desktop, panel=panel) as running:
+        running.shows("Models", "SmolLM2")
+        other = unchosen(running)
+        running.click("Models", other)
+        note = running.panel.note("config.yaml line 2", 60)
+        assert MODEL in note.text
+        assert not running.row("Models", other).checked
+
+
+def test_a_chat_page_whose_port_was_taken_stays_where_it_went_at_the_next_start(place: Place, desktop: Desktop, panel: Panel) -> None:
+    furnish(place)
+    with contextlib.ExitStack() as other:
+        with contextlib.suppress(OSError):  # another program has it already, which is as good
+            other.enter_context(socket.create_server(("127.0.0.1", 8080)))
+        with tray(place, desktop, panel=panel) as running:
+            running.shows("Ondol is ready")
+            running.click("Open chat")
+            [first] = until(lambda: place.words("browser"), "no browser was opened")
+            assert running.end() == 0
+    assert urlsplit(first).port != 8080
+    with tray(place, desktop, panel=panel) as running:
+        running.shows("Ondol is ready")
+        running.click("Open chat")
+        until(lambda: len(place.words("browser")) == 2, "no browser was opened")
+    assert place.words("browser") == [first, first]
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])

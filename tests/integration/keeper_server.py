@@ -133,16 +133,17 @@ def before(step: dict[str, Any]) -> None:
 def main() -> None:
     step = Answers.step = plan(Path(sys.argv[1]))
     port = int(sys.argv[sys.argv.index("--port") + 1]) if "--port" in sys.argv else int(step.get("port", 0))
+    host = step.get("host", "127.0.0.1")
     before(step)
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), Answers)
+        server = ThreadingHTTPServer((host, port), Answers)
     except OSError:
         say(error={"message": f"Port {port} is in use by another program.", "code": "port_in_use", "param": str(port)})
         sys.exit(75)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     home = Home.find()
-    record = server_record.announce(home, host="127.0.0.1", port=server.server_port, version="1.0", token=TOKEN)
+    record = server_record.announce(home, host=host, port=server.server_port, version="1.0", token=TOKEN)
     say(event="listening", url=record.address, instance=TOKEN, pid=os.getpid())
     if step.get("deaf"):
         time.sleep(3600)

@@ -151,7 +151,7 @@ def test_a_server_that_crashes_at_every_start_fails_with_its_last_line_and_can_b
     assert problem is not None
     assert (problem.code, problem.values["detail"]) == ("crash_loop", "ImportError: libcudart.so.12")
     assert kept.starts() == 6
-    kept.keeper.retry()
+    kept.keeper.start()
     kept.until(State.READY)
 
 
@@ -476,6 +476,26 @@ def test_an_idle_server_is_restarted_when_another_version_was_installed(keep: Ca
     wait_for(lambda: kept.keeper.server.version == "1.1" and kept.keeper.server.state is State.READY)
     assert kept.starts() == 2
     assert kept.problems() == []
+
+
+def test_an_upgrade_waits_for_what_only_the_tray_knows_to_be_under_way(keep: Callable[..., Kept]) -> None:
+    kept = keep({"version": "1.0"}, {"version": "1.1"}, installed=lambda: "1.1")
+    kept.keeper.occupied(True)
+    kept.keeper.start()
+    kept.until(State.READY)
+    time.sleep(1)  # five probes
+    assert (kept.starts(), kept.keeper.server.version) == (1, "1.0")
+    kept.keeper.occupied(False)
+    wait_for(lambda: kept.keeper.server.version == "1.1" and kept.keeper.server.state is State.READY)
+
+
+def test_data_of_a_newer_ondol_are_said_to_be_so_and_not_tried_again(keep: Callable[..., Kept]) -> None:
+    kept = keep({"exit": 75, "error": {"message": "state.db was written by a newer Ondol.", "code": "newer_data"}})
+    kept.keeper.start()
+    problem = kept.until(State.FAILED).problem
+    assert problem is not None
+    assert problem.code == "newer_data"
+    assert kept.starts() == 1
 
 
 def test_proxies_of_the_environment_are_not_asked(keep: Callable[..., Kept], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,6 +193,7 @@ def test_where_another_program_has_the_port_the_next_free_one_is_taken(played: P
         played.until("ready")
         taken = [int(call["words"][-1]) for call in played.calls()]
         assert taken[0] == port < taken[1] <= port + 20
+        assert chat.port == taken[1]
 
 
 def test_a_conflict_that_is_not_about_the_port_is_a_failure(played: Played, start: Start) -> None:
@@ -216,6 +217,8 @@ def test_a_server_that_moved_is_followed_and_one_that_came_back_where_it_was_is_
     chat.follow("http://127.0.0.1:11501")
     played.starts(2)
     played.until("ready")
+    told = [call["words"][call["words"].index("--server") + 1] for call in played.calls()]
+    assert told == [SERVER, "http://127.0.0.1:11501"]
     wait_until(lambda: not psutil.pid_exists(played.calls()[0]["pid"]), "the first has ended")
     assert played.shown == [URL]
 

@@ -105,6 +105,14 @@ def test_a_sync_tells_its_progress_and_what_came_of_it(played: Played, start: St
     assert played.last == Sync(last=900.0, sources=1)
 
 
+def test_a_book_of_a_newer_ondol_is_a_problem_that_is_shown(played: Played, start: Start) -> None:
+    reason = "book.db was written by a newer Ondol. Update Ondol."
+    played.script("ingest-status", [{"say": {"error": {"message": reason, "code": "newer_data"}}}, {"exit": 75}])
+    played.write_book(1.0)
+    start()
+    wait_until(lambda: played.last.error == reason, "why is told")
+
+
 def test_a_second_click_while_a_sync_runs_begins_no_second_one(played: Played, start: Start) -> None:
     played.script("ingest-sync", [{"until": "go"}])
     played.status()

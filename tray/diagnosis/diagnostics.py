@@ -103,13 +103,13 @@ def make(home: Home, folder: Path, *, now: datetime.datetime | None = None) -> P
 
 def parts(home: Home) -> Iterator[tuple[str, str]]:
     """Names and texts of what goes in. A part that fails says so in its place, and stops no other."""
-    scrub = Scrub(known_secrets(home, os.environ), [(str(home.root), "<data>"), (str(Path.home()), "~")])
+    scrub = Scrub(known_secrets(home, os.environ), folders(home))
 
     def part(name: str, make: Callable[[], str]) -> tuple[str, str]:
         try:
             return name, make()
         except Exception as error:  # noqa: BLE001 - whatever is broken on this computer is what the zip is to tell
-            return name, scrub.text(f"not available: {type(error).__name__}: {error}"[:400])
+            return name, scrub.error(error)
 
     yield "README.txt", EXPLAINED
     yield part("facts.json", lambda: _json(scrub.values(facts(home))))
@@ -151,6 +151,14 @@ def known_secrets(home: Home, environ: Mapping[str, str]) -> set[str]:
     return {secret for secret in found if secret}
 
 
+def folders(home: Home) -> list[tuple[str, str]]:
+    """The folders whose names are nobody's business, and what stands for each: they hold the user's own name."""
+    places = [(home.root, "<data>")]
+    with contextlib.suppress(RuntimeError):  # a user without a home folder
+        places.append((Path.home(), "~"))
+    return [(str(form), instead) for place, instead in places for form in {place, place.absolute(), place.resolve()}]
+
+
 def _settings(home: Home, scrub: Scrub) -> str:
     said = ask(home, "config", "show", "--json")
     try:
@@ -169,7 +177,7 @@ def _logs(home: Home, scrub: Scrub) -> Iterator[tuple[str, str]]:
     try:
         files = sorted((path for path in home.logs.iterdir() if path.is_file()), key=lambda path: path.stat().st_mtime, reverse=True)
     except OSError as error:
-        yield "logs/none.txt", scrub.text(f"The logs can't be read: {error}\n")
+        yield "logs/none.txt", scrub.error(error)
         return
     for path in files:
         if left <= 0:
@@ -177,7 +185,8 @@ def _logs(home: Home, scrub: Scrub) -> Iterator[tuple[str, str]]:
         try:
             lines = _end(path, min(LOG_BYTES, left))
         except OSError as error:
-            lines = [f"can't be read: {error}"]
+            yield f"logs/{scrub.text(path.name)}", scrub.error(error)
+            continue
         text = "\n".join(scrub.log(lines, ours=not path.name.startswith("open-webui"))) + "\n"
         left -= len(text.encode())
         if text.strip():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 import urllib.parse
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -37,10 +38,10 @@ class Scrub:
 
     def __init__(self, secrets: Iterable[str] = (), folders: Iterable[tuple[str, str]] = ()) -> None:
         known = {secret for secret in secrets if len(secret) >= 4}
-        forms = {form for secret in known for form in (secret, urllib.parse.quote(secret, safe=""), _in_json(secret), repr(secret)[1:-1])}
         # Longest first: one may be part of another.
-        self._secrets = sorted(forms, key=len, reverse=True)
-        self._folders = [(folder, instead) for folder, instead in folders if len(folder) > 3]
+        self._secrets = sorted({form for secret in known for form in _forms(secret)}, key=len, reverse=True)
+        named = {form: instead for folder, instead in folders if len(folder) > 3 for form in (*_forms(folder), urllib.parse.quote(folder))}
+        self._folders = sorted(named.items(), key=lambda pair: len(pair[0]), reverse=True)
 
     def text(self, text: str) -> str:
         """A text without secrets."""
@@ -52,6 +53,10 @@ class Scrub:
         for folder, instead in self._folders:
             text = text.replace(folder, instead)
         return text
+
+    def error(self, error: BaseException) -> str:
+        """Why something is missing, in a few words. Cut last: half a secret would not be known as one."""
+        return _shortened(self.text(f"not available: {type(error).__name__}: {error}".replace("\n", "\\n")))
 
     def values(self, value: Any, key: str = "") -> Any:
         """The same of settings: what stands under a name like `dsn` or `api_key` goes whole."""
@@ -96,5 +101,8 @@ def _shortened(line: str) -> str:
     return "\\n".join(part if len(part) <= LONGEST_PART else part[:LONGEST_PART] + "…" for part in parts)
 
 
-def _in_json(secret: str) -> str:
-    return secret.replace("\\", "\\\\").replace('"', '\\"')
+def _forms(text: str) -> set[str]:
+    """How programs write a text: as it is, in an address, in JSON, in Python; with its letters composed or taken apart (macOS' files)."""
+    spelled = {unicodedata.normalize(form, text) for form in ("NFC", "NFD")} | {text}
+    in_json = {json.dumps(one, ensure_ascii=ascii)[1:-1] for one in spelled for ascii in (True, False)}
+    return {*spelled, *in_json, *(urllib.parse.quote(one, safe="") for one in spelled), *(repr(one)[1:-1] for one in spelled)}

@@ -27,6 +27,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "progress.loading": ("loading a model", "모델을 불러오는 중"),
     # The server's problems, by the codes of `records.Problem`.
     "settings": ("The settings have a mistake: {detail}", "설정에 잘못된 곳이 있습니다: {detail}"),
+    "newer_data": (
+        "A newer Ondol has written these data: update Ondol.",
+        "더 새로운 온돌이 만든 데이터입니다. 온돌을 업데이트해 주세요.",
+    ),
     "cannot_start": ("The server's program can't be run: {detail}", "서버 프로그램을 실행할 수 없습니다: {detail}"),
     "port_taken": ("Port {port} is in use by another program: {program}", "다른 프로그램이 {port}번 포트를 쓰고 있습니다: {program}"),
     "other_port": (
@@ -133,6 +137,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "chat_failed": ("The chat page does not start: {message}", "대화 화면을 열 수 없습니다: {message}"),
     "not_done": ("That did not work: {message}", "하지 못했습니다: {message}"),
+    "other_default": (
+        "{chosen} is loaded, but {place} names {default} as the default model, and goes before the menu. Change it there.",
+        "모델을 불러왔습니다: {chosen}. 다만 설정({place})에 정해진 기본 모델이 우선합니다: {default}. 설정에서 바꿔 주세요.",
+    ),
     "copy_yourself": ("There is no clipboard here. Copy it from here: {text}", "클립보드를 쓸 수 없습니다. 여기에서 복사하세요: {text}"),
     "open_yourself": ("Nothing here can open this. Its place is: {text}", "이 컴퓨터에서 바로 열 수 없습니다. 위치: {text}"),
     "saved": ("Saved to {path}", "저장했습니다: {path}"),

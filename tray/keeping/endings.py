@@ -28,6 +28,8 @@ def read(status: int, error: dict[str, Any] | None, tail: Sequence[str]) -> Endi
     if status == 75 and code == "port_in_use":
         port = str(error.get("param") or "")
         return Ending("port", detail, int(port) if port.isdecimal() else 0)
+    if status == 75 and code == "newer_data":
+        return Ending("newer", detail)
     if status == 75 and code == "conflict":
         return Ending("conflict", detail)
     if status in _ORDERED:

@@ -60,11 +60,11 @@ class Health:
 class Ending:
     """Why a server's process ended.
 
-    settings: a line of the configuration is wrong. port: another program has `port`. conflict: another server has the data
-    folder. disk: it is full. ordered: somebody asked it to end. crash: anything else.
+    settings: a line of the configuration is wrong. newer: the data are of a newer Ondol. port: another program has `port`.
+    conflict: another server has the data folder. disk: it is full. ordered: somebody asked it to end. crash: anything else.
     """
 
-    kind: Literal["settings", "port", "conflict", "disk", "ordered", "crash"]
+    kind: Literal["settings", "newer", "port", "conflict", "disk", "ordered", "crash"]
     detail: str = ""
     port: int = 0
 
@@ -172,6 +172,13 @@ class Installed:
 
 
 @dataclass(frozen=True)
+class Occupied:
+    """Whether work is under way that a restart would break off, and that no probe tells of: a download, a sync."""
+
+    busy: bool
+
+
+@dataclass(frozen=True)
 class LogFolder:
     """Whether what the server prints can be kept; `unwritable` names the folder where it can't."""
 
@@ -179,7 +186,7 @@ class LogFolder:
 
 
 News = Nothing | Found | Stuck | NotSpawned | Progressed | Listening | Answered | Ended | Held
-Event = Asked | Tick | Installed | LogFolder | News
+Event = Asked | Tick | Installed | Occupied | LogFolder | News
 
 
 # Decisions.

@@ -8,7 +8,6 @@ looks and the clearing of what dead runs left on one errand thread, one after th
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from app.core import server_record
 from app.core.paths import Home
 from tray.keeping import endings, family, probe
 from tray.keeping import events as e
+from tray.keeping.errands import Errands
 from tray.keeping.family import Family
 from tray.keeping.process import Child, Pulse
 from tray.keeping.supervisor import Supervisor
@@ -48,7 +48,7 @@ def installed_version() -> str:
 
 
 class Keeper:
-    """One server over one home, kept alive. `start`, `stop`, `restart`, `retry` return at once, from any thread.
+    """One server over one home, kept alive. `start`, `stop`, `restart`, `occupied` return at once, from any thread.
 
     `tell` is called on the keeper's thread with each change of `server`. `line` is the server's command, to which `--port N`
     is added where another port is taken; `allow_other_port` only ever leaves the default port.
@@ -73,7 +73,7 @@ class Keeper:
         self._supervisor = Supervisor(self._limits, random.random)
         self._family = Family(home.root)
         self._events: queue.SimpleQueue[e.Event] = queue.SimpleQueue()
-        self._errands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._errands = Errands("keeper errands")
         self._child: Child | None = None
         self._run = -1  # whose child or foreign server is watched
         self._pulse: Pulse | None = None
@@ -85,9 +85,7 @@ class Keeper:
         self._closed = threading.Event()
         self._close_lock, self._spawning = threading.Lock(), threading.Lock()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
-        self._errand_thread = threading.Thread(target=self._run_errands, name="keeper errands", daemon=True)
         self._thread.start()
-        self._errand_thread.start()
 
     @property
     def server(self) -> Server:
@@ -95,12 +93,8 @@ class Keeper:
         return self._server
 
     def start(self) -> None:
-        """A server is wanted."""
+        """A server is wanted; what failed before is forgotten."""
         self._events.put(e.Asked("start"))
-
-    def retry(self) -> None:
-        """The same, after a failure: what failed before is forgotten."""
-        self.start()
 
     def stop(self) -> None:
         """No server is wanted; somebody else's is ended too, as a person asked for it."""
@@ -109,6 +103,10 @@ class Keeper:
     def restart(self) -> None:
         """End what runs in order, and start anew."""
         self._events.put(e.Asked("restart"))
+
+    def occupied(self, busy: bool) -> None:
+        """Work is under way that a restart would break off: an upgrade waits for its end."""
+        self._events.put(e.Occupied(busy))
 
     def close(self, seconds: float = 5.0) -> None:
         """End our server in order, within `seconds`, and this keeper. Somebody else's is left alone. Any thread, any number of times."""
@@ -121,9 +119,7 @@ class Keeper:
                 with self._spawning:
                     self._over = True  # no spawn from now on
                 self._end_child("kill")
-            if self._errand_thread.is_alive():
-                self._errands.put(None)
-                self._errand_thread.join(max(0.5, end - time.monotonic()))
+            self._errands.close(max(0.5, end - time.monotonic()))
 
     # The loop.
 
@@ -259,18 +255,6 @@ class Keeper:
             family.kill(relatives)
 
     # Beside the loop.
-
-    def _run_errands(self) -> None:
-        while (errand := self._errands.get()) is not None:
-            with contextlib.suppress(Exception):
-                self._guarded(errand)
-
-    def _guarded(self, errand: Callable[[], None]) -> None:
-        try:
-            errand()
-        except Exception:
-            log.exception("an errand of the keeper failed")
-            raise
 
     def _look(self, decision: e.Look) -> None:
         """Whatever happens, an answer goes back: the supervisor waits for it."""

@@ -15,6 +15,7 @@ import psutil
 
 from app.core.errors import OndolError
 from tray.keeping.events import Health
+from tray.reach import server_at
 
 LARGEST = 256 * 1024  # bytes of an answer
 
@@ -46,7 +47,8 @@ def get(address: str, path: str, *, seconds: float) -> tuple[int, dict[str, Any]
     connection = http.client.HTTPConnection(place.hostname, place.port, timeout=seconds)
     began = time.monotonic()
     try:
-        connection.connect()
+        with server_at(address):
+            connection.connect()
         cut = threading.Timer(max(0.1, seconds - (time.monotonic() - began)), _cut, [connection.sock])
         cut.daemon = True
         cut.start()
@@ -57,7 +59,7 @@ def get(address: str, path: str, *, seconds: float) -> tuple[int, dict[str, Any]
         finally:
             cut.cancel()
     except (OSError, http.client.HTTPException, OndolError):
-        return None  # OndolError: the guard, where the server listens on an address that is not of this machine
+        return None  # OndolError: the guard's
     finally:
         connection.close()
     try:

@@ -16,7 +16,7 @@
     starting   looking, or spawned and not ready       ready with our token -> ready; no sign of life for `start` s -> stopping.
                                                        Progress and work of its processor are signs of life; work alone up to `start_cap`
     ready      /health/ready carries our token         2 silent probes -> suspect; its process ends -> by its ending;
-                                                       another version lies on the disk and it is idle -> restarted in order
+                                                       another version lies on the disk and nothing is under way -> restarted in order
     suspect    it does not answer as it should         any right answer -> back; `patience` s of silence and 4 probes -> stopping
                                                        (`busy_patience` s while it works). A live answer, however late, ends nothing;
                                                        what stands still (SIGSTOP) is woken first
@@ -28,6 +28,7 @@
 
     ending     then
     settings   failed at once, until a person starts it again
+    newer      the same: only an update of Ondol helps
     port       somebody else has the port: another one is taken where that is allowed, else failed. The other program is left alone
     conflict   a server has this data folder: looked for; until it is found, backoff
     disk       backoff of `disk` s, for as long as it takes
@@ -41,33 +42,16 @@ At most one server of ours lives: a spawn follows only a look, and a look only t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import replace
 
 from tray.keeping import events as e
+from tray.keeping import problems
+from tray.keeping.backoff import Backoff
+from tray.keeping.life import After, Life, ending_plan
 from tray.keeping.timers import Silence, Timers
 from tray.records import Action, ActionKind, Problem, Server, State
 
-After = Literal["stop", "restart", "close", "hung", "slow_start"]
 _ANSWERING = frozenset({State.STARTING, State.READY, State.SUSPECT, State.EXTERNAL})
-
-
-@dataclass
-class _Life:
-    """What is known of one run."""
-
-    pid: int = 0
-    address: str = ""
-    token: str = ""
-    version: str = ""
-    progress: str = ""
-    spawned: bool = False
-    port: e.Held | None = None
-    ready_since: float | None = None
-    unready: int = 0
-    idle: int = 0
-    after: After = "stop"
-    plan: list[tuple[Literal["terminate", "kill"] | None, float]] = field(default_factory=list)
 
 
 class Supervisor:
@@ -77,15 +61,15 @@ class Supervisor:
     """
 
     def __init__(self, limits: e.Limits, chance: Callable[[], float]) -> None:
-        self._limits, self._chance = limits, chance
+        self._limits, self._backoff = limits, Backoff(limits, chance)
         self._state = State.STOPPED
         self._problem: Problem | None = None
         self._timers, self._silence = Timers(limits.gap), Silence(limits)
         self._out: list[e.Decision] = []
-        self._run = self._number = self._crashes = 0
-        self._wanted = self._closing = False
+        self._run = self._number = 0
+        self._wanted = self._closing = self._occupied = False
         self._installed = self._restarted_for = self._log_folder = ""
-        self._life = _Life()
+        self._life = Life()
 
     @property
     def server(self) -> Server:
@@ -111,6 +95,8 @@ class Supervisor:
                     self._expired(name)
             case e.Installed():
                 self._installed = event.version
+            case e.Occupied():
+                self._occupied = event.busy
             case e.LogFolder():
                 self._log_folder = event.unwritable
                 self._show_what_stands()
@@ -125,9 +111,9 @@ class Supervisor:
             case e.Found():
                 self._adopt(event)
             case e.Stuck():
-                self._fail("still_running", pid=str(event.pid))
+                self._fail(problems.still_running(event.pid))
             case e.NotSpawned():
-                self._fail("cannot_start", detail=event.detail)
+                self._fail(problems.cannot_start(event.detail))
             case e.Progressed() if self._state is State.STARTING:
                 self._life.progress = event.step
                 self._goes_on(progress=True)
@@ -147,7 +133,8 @@ class Supervisor:
             self._wanted, self._closing = False, True
             self._end("close", event.seconds)
         elif not self._closing:
-            self._wanted, self._crashes = event.wish != "stop", 0
+            self._wanted = event.wish != "stop"
+            self._backoff.forget()
             if self._state is State.STOPPING:
                 self._life.after = "stop" if event.wish == "stop" else "restart"
             elif event.wish != "start":
@@ -196,7 +183,7 @@ class Supervisor:
 
     def _adopt(self, found: e.Found) -> None:
         self._timers.drop()
-        self._life = _Life(found.pid, found.address, found.token, found.version)
+        self._life = Life(found.pid, found.address, found.token, found.version)
         self._set(State.EXTERNAL)
         self._probe()
 
@@ -207,15 +194,14 @@ class Supervisor:
         self._out.append(e.Spawn(self._run, self._life.port.free if self._life.port else None))
 
     def _held(self, held: e.Held) -> None:
-        taken = {"port": str(held.port), "program": held.program or ""}
         self._new_run()
         if held.program is None:
-            self._back_off(Problem("port_taken", taken))
+            self._back_off(problems.port_taken(held))
         elif held.free:
             self._life.port = held
             self._spawn()
         else:
-            self._fail("port_taken", **taken)
+            self._fail(problems.port_taken(held))
 
     def _goes_on(self, *, progress: bool) -> None:
         """A start has its time again; for its work alone not for ever."""
@@ -262,9 +248,9 @@ class Supervisor:
         if self._life.ready_since is None:
             self._life.ready_since = now
         if now - self._life.ready_since >= self._limits.good:
-            self._crashes = 0
+            self._backoff.forget()
         renewed = self._life.spawned and self._installed not in ("", self._life.version, self._restarted_for)
-        self._life.idle = self._life.idle + 1 if renewed and not health.busy else 0
+        self._life.idle = self._life.idle + 1 if renewed and not health.busy and not self._occupied else 0
         if self._life.idle >= 2:
             self._restarted_for = self._installed
             self._end("restart")
@@ -274,10 +260,9 @@ class Supervisor:
         if not self._silence.doubtful:
             return
         if not self._life.spawned:
-            restart = Action(ActionKind.RESTART_SERVER)
-            self._set(State.SUSPECT, Problem("external_silent", {"address": self._life.address}, restart))
+            self._set(State.SUSPECT, problems.external_silent(self._life.address))
             return
-        self._set(State.SUSPECT, Problem("hung", {"seconds": f"{self._silence.seconds:.0f}"}))
+        self._set(State.SUSPECT, problems.hung(self._silence.seconds))
         if self._silence.too_long:
             self._end("hung")
 
@@ -293,27 +278,26 @@ class Supervisor:
             else:
                 self._rest(State.STOPPED)
             return
-        limits, failed = self._limits, after in ("hung", "slow_start")
-        stop, kill, bury = (limits.stop, limits.kill, limits.bury) if seconds is None else (seconds * 0.5, seconds * 0.25, seconds * 0.2)
-        self._life.plan = [("terminate", kill), ("kill", bury), (None, 0.0)]
+        failed = after in ("hung", "slow_start")
+        polite, self._life.plan = ending_plan(self._limits, seconds)
         self._timers.drop()
         if theirs:
-            self._timers.set("probe", limits.doubt)  # which sees its end
+            self._timers.set("probe", self._limits.doubt)  # which sees its end
         else:
             # What stands still can't see that its input ends.
             self._out += [e.Signal(self._run, "close_input"), e.Signal(self._run, "resume")]
-        problem = Problem("slow_start", {"seconds": f"{limits.start:.0f}"}) if after == "slow_start" else self._problem
+        problem = problems.slow_start(self._limits.start) if after == "slow_start" else self._problem
         self._set(State.STOPPING, problem if failed else None)
         self._life.progress = ""
         if theirs or failed:
             self._escalate()
         else:
-            self._timers.set("escalate", stop)
+            self._timers.set("escalate", polite)
 
     def _escalate(self) -> None:
         how, seconds = self._life.plan.pop(0)
         if how is None:
-            self._fail("still_running", pid=str(self._life.pid or "?"))
+            self._fail(problems.still_running(self._life.pid))
         else:
             self._out.append(e.Signal(self._run, how))
             self._timers.set("escalate", seconds)
@@ -333,34 +317,27 @@ class Supervisor:
             self._new_run()
             self._set(State.STARTING)
             self._out.append(e.AskHolder(self._run, ending.port))
-        elif ending.kind == "settings":
-            self._fail("settings", detail=ending.detail)
+        elif ending.kind in ("settings", "newer"):
+            self._fail(problems.of_ending(ending))
         elif ending.kind == "disk":
-            self._wait(Problem("disk_full"), self._limits.disk)
-        elif ending.kind == "conflict":
-            self._back_off(Problem("busy_home", {"detail": ending.detail}))
-        elif ending.kind == "ordered":
-            self._back_off(Problem("ended"))
+            self._wait(problems.of_ending(ending), self._limits.disk)
         else:
-            self._back_off(Problem("crashed", {"detail": ending.detail}))
+            self._back_off(problems.of_ending(ending))
 
     def _back_off(self, problem: Problem) -> None:
-        self._crashes += 1
-        if self._crashes > self._limits.crashes:
-            if last := problem.values.get("detail"):
-                problem = Problem("crash_loop", {"times": str(self._crashes), "detail": last})
-            self._fail(problem.code, **problem.values)
+        seconds = self._backoff.next()
+        if seconds is None:
+            self._fail(problems.for_good(problem, self._backoff.failures))
         else:
-            seconds = min(self._limits.backoff_cap, self._limits.backoff * 2 ** (self._crashes - 1))
-            self._wait(problem, seconds * (0.8 + 0.4 * self._chance()))
+            self._wait(problem, seconds)
 
     def _wait(self, problem: Problem, seconds: float) -> None:
         self._new_run()
         self._set(State.BACKOFF, problem)
         self._timers.set("again", seconds)
 
-    def _fail(self, code: str, **values: str) -> None:
-        self._rest(State.FAILED, Problem(code, values, Action(ActionKind.START_SERVER)))
+    def _fail(self, problem: Problem) -> None:
+        self._rest(State.FAILED, replace(problem, remedy=Action(ActionKind.START_SERVER)))
 
     def _rest(self, state: State, problem: Problem | None = None) -> None:
         """Nothing runs, and nothing will by itself."""
@@ -373,7 +350,7 @@ class Supervisor:
 
     def _new_run(self) -> None:
         self._run += 1
-        self._life = _Life()
+        self._life = Life()
         self._timers.drop()
         self._silence.broken()
 
@@ -382,12 +359,5 @@ class Supervisor:
 
     def _show_what_stands(self) -> None:
         """A problem that a server can live with."""
-        if self._state is not State.READY:
-            return
-        if (held := self._life.port) is not None:
-            values = {"port": str(held.free), "wanted": str(held.port), "program": held.program or ""}
-            self._problem = Problem("other_port", values)
-        else:
-            self._problem = (
-                Problem("log_unwritable", {"folder": self._log_folder}, Action(ActionKind.OPEN_LOGS)) if self._log_folder else None
-            )
+        if self._state is State.READY:
+            self._problem = problems.lived_with(self._life.port, self._log_folder)

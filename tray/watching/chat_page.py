@@ -4,7 +4,8 @@
                         -> absent           none is on this machine: how to get it
                         -> failed           why; another click tries again
 
-It speaks to the server's address of its start: when that changes, it is started again.
+It speaks to the server's address of its start: when that changes, it is started again. It never starts a server of its own, as the
+command does for people: the two would take the data folder from each other.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tray.records import ChatPage
 from tray.watching.command import LINE, Command, code, message
 
 log = logging.getLogger(__name__)
-PORT, NEARBY = 8080, 20
+NEARBY = 20  # ports that are tried after the wanted one
 END_SECONDS = 3.5
 PAUSES = (1.0, 3.0, 10.0, 30.0, 60.0)  # seconds before a start after the first, second, ... end in a row
 ABSENT = "not_found"
@@ -57,7 +58,7 @@ class ChatKeeper:
         tell: Callable[[ChatPage], None],
         show: Callable[[str], None],
         *,
-        port: int = PORT,
+        port: int = 8080,
         pauses: Sequence[float] = PAUSES,
         good: float = GOOD_SECONDS,
         line: Sequence[str] = LINE,
@@ -73,6 +74,11 @@ class ChatKeeper:
         self._ends = 0
         self._timer: threading.Timer | None = None
         self._closing = False
+
+    @property
+    def port(self) -> int:
+        """Where the page is, or will be."""
+        return self._port
 
     def open(self) -> None:
         """Show the page, as soon as it and the server are ready."""
@@ -119,7 +125,7 @@ class ChatKeeper:
             return
         run = self._run = _Run()
         self._change(state="starting", error="")
-        words = ["open-webui", "--no-browser", "--json", "--until-stdin-closes", "--port", str(self._port)]
+        words = ["open-webui", "--no-browser", "--json", "--until-stdin-closes", "--server", self._server, "--port", str(self._port)]
         try:
             run.command = Command(
                 self._home,

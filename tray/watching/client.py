@@ -15,6 +15,7 @@ from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 from app.core.errors import NotReady, OndolError, UpstreamError, from_openai
+from tray.reach import server_at
 from tray.records import Download, Model
 
 QUICK_SECONDS = 10.0
@@ -99,6 +100,8 @@ class Client:
     def _begin(self, connection: http.client.HTTPConnection, method: str, path: str, body: Any = None) -> http.client.HTTPResponse:
         data = None if body is None else json.dumps(body).encode()
         try:
+            with server_at(self.address):
+                connection.connect()
             connection.request(method, path, data, {"authorization": f"Bearer {self._key()}", "content-type": "application/json"})
             answer = connection.getresponse()
             if answer.status < 400:

@@ -15,13 +15,14 @@ from typing import Any
 from app.core.errors import OndolError
 from app.core.paths import Home
 from tray.records import Sync
-from tray.watching.command import LINE, Command, message
+from tray.watching.command import LINE, Command, code, message
 
 log = logging.getLogger(__name__)
 FIRST_LOOK_SECONDS = 5.0  # unless somebody asks before: the server's start comes first
 LOOK_SECONDS = 10.0
 READ_SECONDS = 60.0  # between two readings while another program writes
 END_SECONDS = 3.0
+NEWER = "newer_data"  # the code of a book that a newer Ondol has written
 
 
 class Syncing:
@@ -136,11 +137,12 @@ class Syncing:
             return {"last": None, "error": "", "sources": 0}
         sources: list[dict[str, Any]] = []
         failed: list[str] = []
+        newer: list[str] = []
         done = threading.Event()
 
         def line(said: dict[str, Any]) -> None:
             if reason := message(said):
-                failed.append(reason)
+                (newer if code(said) == NEWER else failed).append(reason)
             else:
                 sources.append(said)
 
@@ -151,6 +153,8 @@ class Syncing:
             failed.append(str(error))
         finally:
             self._reading = None
+        if newer:  # nothing but an update helps: the menu is to say so
+            return {"error": newer[-1]}
         if failed:
             log.warning("the state of the sources can't be read: %s", failed[-1])
             return {}

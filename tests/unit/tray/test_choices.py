@@ -18,7 +18,7 @@ def test_without_a_file_the_defaults_hold_and_nothing_is_said(tmp_path: Path, ca
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("chosen", [Choices(notifications=False, language="ko"), Choices(language="en"), Choices()])
+@pytest.mark.parametrize("chosen", [Choices(notifications=False, language="ko"), Choices(language="en", chat_port=8083), Choices()])
 def test_choices_come_back_from_a_folder_with_korean_letters(tmp_path: Path, chosen: Choices) -> None:
     home = Home(tmp_path / "온돌 집")
     save(home, chosen)
@@ -43,6 +43,12 @@ def test_one_wrong_choice_costs_the_others_nothing(tmp_path: Path, caplog: pytes
 
 def test_a_number_is_no_yes_or_no(tmp_path: Path) -> None:
     (tmp_path / "tray.json").write_text('{"language": "ko", "notifications": 0}', encoding="utf-8")
+    assert load(Home(tmp_path)) == Choices(language="ko")
+
+
+@pytest.mark.parametrize("port", ["true", "0", "65536", "8081.5", '"8081"'])
+def test_what_is_no_port_leaves_the_chat_page_where_it_is_by_default(tmp_path: Path, port: str) -> None:
+    (tmp_path / "tray.json").write_text(f'{{"language": "ko", "chat_port": {port}}}', encoding="utf-8")
     assert load(Home(tmp_path)) == Choices(language="ko")
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from tray.diagnosis.scrub import LONGEST_PART, Scrub, named_secrets, texts_in
@@ -43,6 +45,30 @@ def test_short_texts_are_no_secrets_that_could_be_told_from_words() -> None:
 
 def test_the_users_own_folder_is_not_named() -> None:
     assert Scrub((), [("/srv/kim/ondol", "<data>"), ("/srv/kim", "~")]).text("/srv/kim/ondol/key /srv/kim/x") == "<data>/key ~/x"
+
+
+@pytest.mark.parametrize(
+    ("folder", "written"),
+    [
+        ("C:\\Users\\김온돌", "C:\\\\Users\\\\김온돌"),
+        ("C:\\Users\\김온돌", "C:\\\\Users\\\\\\uae40\\uc628\\ub3cc"),
+        ("/srv/김온돌", "/srv/%EA%B9%80%EC%98%A8%EB%8F%8C"),
+        ("/srv/김온돌", unicodedata.normalize("NFD", "/srv/김온돌")),
+    ],
+)
+def test_the_users_own_folder_is_not_named_in_any_form(folder: str, written: str) -> None:
+    assert Scrub((), [(folder, "~")]).text(f"<{written}/x>") == "<~/x>"
+
+
+def test_a_librarys_error_in_place_of_a_part_is_scrubbed_before_it_is_cut() -> None:
+    secret = "한빛-2026-비밀번호"
+    error = ValueError(f"{'x' * (LONGEST_PART - 40)} {secret} at /srv/kim/x\n[SQL: SELECT 1]\n[parameters: ('비밀 계약',)]")
+    said = Scrub([secret], [("/srv/kim", "~")]).error(error)
+    assert said.startswith("not available: ValueError: xxx")
+    assert secret[:4] not in said
+    assert "kim" not in said
+    assert "계약" not in said
+    assert len(said) <= LONGEST_PART + 1
 
 
 def test_settings_keep_their_shape_and_lose_addresses() -> None:

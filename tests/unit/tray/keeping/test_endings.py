@@ -15,6 +15,7 @@ PORT = {"message": "Port 11500 is in use by another program.", "code": "port_in_
         (78, {"message": "config.yaml:1: unknown key", "code": "bad_setting"}, [], "settings"),
         (75, PORT, [], "port"),
         (75, {"message": "A server already runs over this data folder.", "code": "conflict"}, [], "conflict"),
+        (75, {"message": "state.db was written by a newer Ondol.", "code": "newer_data"}, [], "newer"),
         (75, {"message": "busy", "code": "try_again"}, [], "crash"),
         (74, {"message": "The disk is full.", "code": "disk_full"}, [], "disk"),
         (1, None, ["OSError: [Errno 28] No space left on device"], "disk"),

@@ -173,7 +173,10 @@ def test_whatever_happens_there_are_never_two_servers_and_it_comes_to_rest(seed:
     happenings = (
         lambda: world.ask(chance.choice(["start", "stop", "restart"])),
         lambda: world.wait(chance.choice([0.05, 1, 7, 40, 400])),
-        lambda: world.lives and world.ends(e.Ending(chance.choice(["crash", "ordered", "disk", "settings", "conflict", "port"]), port=1)),
+        lambda: (
+            world.lives
+            and world.ends(e.Ending(chance.choice(["crash", "ordered", "disk", "settings", "newer", "conflict", "port"]), port=1))
+        ),
         lambda: world.lives and world.feed(e.Listening(world.run, "http://127.0.0.1:1", "token")),
         lambda: [world.feed(e.Held(one.run, 1, chance.choice([None, "nginx"]), chance.choice([0, 2]))) for one in world.of(e.AskHolder)],
         lambda: setattr(world, "health", chance.choice([READY, READY, SILENT, None, e.Health("live"), e.Health("other")])),

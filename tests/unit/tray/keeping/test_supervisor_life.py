@@ -314,6 +314,18 @@ def test_an_upgrade_waits_until_nobody_is_being_answered() -> None:
     assert world.signals == ["close_input", "resume"]
 
 
+def test_an_upgrade_waits_for_a_download_or_a_sync_that_no_probe_tells_of() -> None:
+    world = World().ready().feed(e.Occupied(True)).feed(e.Installed("1.1")).wait(600)
+    assert (world.state, world.signals) == (State.READY, [])
+    world.feed(e.Occupied(False)).wait(15)
+    assert world.signals == ["close_input", "resume"]
+
+
+def test_what_is_under_way_keeps_no_person_from_a_restart() -> None:
+    world = World().ready().feed(e.Occupied(True)).ask("restart").wait(5)
+    assert world.signals == ["close_input", "resume"]
+
+
 def test_an_upgrade_that_did_not_change_the_version_that_runs_is_tried_once() -> None:
     world = World().ready().feed(e.Installed("1.1")).wait(20).listens().wait(600)
     assert world.state is State.READY

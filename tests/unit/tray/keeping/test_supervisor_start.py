@@ -106,6 +106,13 @@ def test_wrong_settings_fail_at_once_with_their_line_and_are_not_tried_again() -
     assert problem.remedy.kind is ActionKind.START_SERVER
 
 
+def test_data_of_a_newer_ondol_fail_at_once_and_a_click_after_the_update_starts() -> None:
+    world = World().ask("start").wait(1).ends(e.Ending("newer", "state.db was written by a newer Ondol")).wait(600)
+    assert (world.state, world.problem) == (State.FAILED, "newer_data")
+    assert len(world.of(e.Spawn)) == 1
+    assert world.ready().state is State.READY
+
+
 def test_settings_that_were_mended_start_by_a_click() -> None:
     world = World().ask("start").wait(1).ends(e.Ending("settings", "line 3")).wait(60).ready()
     assert world.state is State.READY
