@@ -64,8 +64,8 @@ class Relay:
             except (asyncio.CancelledError, aiohttp.ClientError, json.JSONDecodeError, WorkerDied) as error:
                 if call.id in self._given_up:
                     self._channel.done(call.id)
-                else:
-                    self._channel.error(call.id, await self._broken(error))
+                elif not await self._gone():
+                    self._channel.error(call.id, WorkerDied(f"llama-server broke off: {error or type(error).__name__}.", hint="Try again."))
             # One request that makes no sense must not end the others.
             except Exception as error:  # noqa: BLE001
                 self._channel.error(call.id, error)
@@ -73,13 +73,11 @@ class Relay:
                 del self._tasks[call.id]
                 self._given_up.discard(call.id)
 
-    async def _broken(self, error: BaseException) -> OndolError:
-        """Why an answer broke off: mostly because llama-server has ended, which its process tells a moment later."""
-        ended = self._server.ended
+    async def _gone(self) -> bool:
+        """Whether llama-server has ended: then this process does too, and the parent tells all who wait, when it may be asked again."""
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([ended], timeout=LAST_BREATH)
-        how = ended.result() if ended.done() else str(error) or type(error).__name__
-        return WorkerDied(f"llama-server broke off: {how}.", hint="Try again.")
+            await asyncio.wait([self._server.ended], timeout=LAST_BREATH)
+        return self._server.ended.done()
 
     async def _carry_out(self, call: Call) -> None:
         match call.op:
