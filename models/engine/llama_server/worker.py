@@ -20,7 +20,7 @@ import aiohttp
 import msgspec
 
 from app.core import logs
-from app.core.errors import BadRequest, OndolError, WorkerDied
+from app.core.errors import BadRequest, WorkerDied
 from app.core.records import Generation, Priority, Waiting
 from app.core.workers.child import Channel
 from app.core.workers.frames import Call
@@ -65,7 +65,9 @@ class Relay:
                 if call.id in self._given_up:
                     self._channel.done(call.id)
                 elif not await self._gone():
-                    self._channel.error(call.id, WorkerDied(f"llama-server broke off: {error or type(error).__name__}.", hint="Try again."))
+                    self._channel.error(
+                        call.id, WorkerDied(f"llama-server broke off: {str(error) or type(error).__name__}.", hint="Try again.")
+                    )
             # One request that makes no sense must not end the others.
             except Exception as error:  # noqa: BLE001
                 self._channel.error(call.id, error)
