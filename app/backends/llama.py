@@ -16,7 +16,10 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from app.backends.contract import ModelInfo
 from app.core.errors import BadSetting, Conflict, ModelNotFound
@@ -24,7 +27,9 @@ from app.core.machine import Machine
 from app.core.records import Context, Generation, Message, Piece, Priority, Waiting
 from app.core.workers.parent import State
 from models import names
+from models.engine.adapters import AdapterFile
 from models.engine.client import EngineClient, EngineSettings
+from models.engine.words import Token
 from models.installed import InstalledModel
 from models.library import Library
 
@@ -54,10 +59,18 @@ class LlamaBackend:
     """
 
     def __init__(
-        self, library: Library, settings: EngineSettings, *, logs: Path, idle_seconds: float, chosen: str = "", tasks: str = ""
+        self,
+        library: Library,
+        settings: EngineSettings,
+        *,
+        logs: Path,
+        idle_seconds: float,
+        chosen: str = "",
+        tasks: str = "",
+        adapters: Mapping[str, Sequence[AdapterFile]] = MappingProxyType({}),
     ) -> None:
         self._library, self._settings, self._logs, self._idle = library, settings, logs, idle_seconds
-        self._chosen, self._tasks = chosen, tasks
+        self._chosen, self._tasks, self._adapters = chosen, tasks, adapters
         self._places: dict[str, _Place] = {}
         self._last: dict[bool, str] = {}  # for chats, and for all else: the model that was asked last
         self._changing = asyncio.Lock()
@@ -105,18 +118,41 @@ class LlamaBackend:
                 async for piece in pieces:
                     yield piece
 
-    async def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
-        """The prompt's length, through the model's own template and tokenizer; a cold model is loaded for it."""
+    def adapters(self, model: str) -> Sequence[AdapterFile]:
+        """The LoRA adapters of the settings that stand over this model; their places are their numbers."""
+        return self._adapters.get(model, ())
+
+    async def tokenize(self, model: str, text: str, *, special: bool = True, first: bool = False) -> list[Token]:
+        """The text's tokens; a cold model is loaded for it. `special`: control words count as such; `first`: with the first token."""
+        async with self._ready(model) as engine:
+            return await engine.tokenize(text, special=special, first=first)
+
+    async def detokenize(self, model: str, tokens: Sequence[int]) -> str:
+        """The tokens' text. BadRequest for tokens that there are not."""
+        async with self._ready(model) as engine:
+            return await engine.detokenize(tokens)
+
+    async def rendered(self, model: str, request: Generation) -> str:
+        """The prompt that the messages become by the model's template."""
+        async with self._ready(model) as engine:
+            return await engine.rendered(request)
+
+    @contextlib.asynccontextmanager
+    async def _ready(self, model: str) -> AsyncIterator[EngineClient]:
         async with self._using(model, Priority.CHAT) as place, contextlib.aclosing(self._loaded(place)) as news:
             async for _ in news:
                 pass
-            return await place.engine.count_tokens(messages)
+            yield place.engine
+
+    async def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
+        """The prompt's length, through the model's own template and tokenizer; a cold model is loaded for it."""
+        async with self._ready(model) as engine:
+            return await engine.count_tokens(messages)
 
     async def load(self, model: str) -> None:
         """Bring a model into memory as a chat would, and wait until it is there. ModelNotFound; a load's own errors."""
-        async with self._using(model, Priority.CHAT) as place, contextlib.aclosing(self._loaded(place)) as news:
-            async for _ in news:
-                pass
+        async with self._ready(model):
+            pass
 
     async def unload(self, model: str) -> None:
         """End a model's process; nothing happens where it isn't loaded. ModelNotFound; Conflict while somebody waits for its text."""
@@ -157,7 +193,8 @@ class LlamaBackend:
         place = self._places.get(model.id)
         # Another file may have come under the same id since this one was loaded.
         if place is None or (place.asleep and not place.users and place.model != model):
-            engine = EngineClient(model.path, self._settings, name=f"engine-{model.id}", logs=self._logs)
+            settings = msgspec.structs.replace(self._settings, adapters=tuple(self.adapters(model.id)))
+            engine = EngineClient(model.path, settings, name=f"engine-{model.id}", logs=self._logs)
             place = self._places[model.id] = _Place(model, engine)
         return place
 
@@ -236,6 +273,15 @@ def title(model: InstalledModel) -> str:
     return f"{name} ({model.quant or quant})" if model.quant or quant else name
 
 
+def _adapters(machine: Machine) -> dict[str, list[AdapterFile]]:
+    """The configured adapters, by the model that each stands over. A path that is not absolute is one in the data folder."""
+    found: dict[str, list[AdapterFile]] = {}
+    for name, chosen in machine.settings.adapters.items():
+        path = machine.home.root / Path(chosen.file).expanduser()
+        found.setdefault(chosen.model, []).append(AdapterFile(name, str(path), chosen.scale))
+    return found
+
+
 def make(name: str, config: Mapping[str, Any], machine: Machine) -> LlamaBackend:
     """The entry point `ondol.backends: llama`. It has no settings of its own: those of `models` hold for every local model."""
     if config:
@@ -257,4 +303,5 @@ def make(name: str, config: Mapping[str, Any], machine: Machine) -> LlamaBackend
         idle_seconds=chosen.idle_minutes * 60,
         chosen=chosen.default,
         tasks="" if tasks == "same" else tasks,
+        adapters=_adapters(machine),
     )

@@ -98,6 +98,14 @@ class SourceSettings(Plug, frozen=True):
     deadline: Annotated[float, Meta(description="Seconds to answer in; after it the others go on", gt=0)] = 10.0
 
 
+class AdapterSettings(Struct, frozen=True):
+    """A LoRA adapter over a local model; requests name it by its place among the model's."""
+
+    model: Annotated[str, Meta(description="The id of the chat model that it was made for", min_length=1)]
+    file: Annotated[str, Meta(description="The adapter as GGUF; a path, from the data folder on where it is not absolute", min_length=1)]
+    scale: Annotated[float, Meta(description="How strongly it counts where a request doesn't say; 0: off", ge=-100, le=100)] = 1.0
+
+
 class AssistantSettings(Struct, frozen=True):
     """A backend with sources, under a name that users pick from the model list."""
 
@@ -144,6 +152,7 @@ class Settings(Struct, frozen=True):
     backends: dict[str, BackendSettings] = {}
     sources: dict[str, SourceSettings] = {}
     assistants: dict[str, AssistantSettings] = {}
+    adapters: dict[str, AdapterSettings] = {}
     processing: Processing = Processing()
     response_format: ResponseFormat = ResponseFormat()
     ai_backend: Plug | None = None

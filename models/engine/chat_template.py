@@ -107,6 +107,10 @@ class Prompter:
             raise BadRequest("The prompt is empty.", hint="Send some text.", param="prompt")
         return Prompt(tokens, opened)
 
+    def rendered(self, request: Generation) -> str:
+        """The prompt that the messages become, as text."""
+        return self.template.render(request.messages, request.template_values)
+
     def _raw(self, request: Generation, prompt: str) -> list[int]:
         if request.suffix is None:
             return self._vocabulary.tokenize(prompt, special=True)

@@ -12,6 +12,8 @@ import msgspec
 
 from app.core.records import Context, Generation, Message, Piece, Waiting
 from app.core.workers.parent import State, Worker
+from models.engine.adapters import AdapterFile
+from models.engine.words import Detokenize, Question, Render, Token, Tokenize
 
 _MODULES = {"built-in": "models.engine.worker", "llama-server": "models.engine.llama_server.worker"}
 
@@ -30,6 +32,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     max_queue: int = 32
     engine: str = "built-in"
     llama_server: str = ""
+    adapters: tuple[AdapterFile, ...] = ()
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
@@ -98,6 +101,21 @@ class EngineClient:
     async def count_text(self, prompt: str) -> int:
         """The length of a raw prompt in the model's tokens."""
         return int(await self._worker.call("count", {"prompt": prompt}))
+
+    async def tokenize(self, text: str, *, special: bool = True, first: bool = False) -> list[Token]:
+        """The text's tokens; see `models.engine.words`."""
+        return msgspec.convert(await self._ask(Tokenize(text, special, first)), list[Token])
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The tokens' text. BadRequest for tokens that there are not."""
+        return str(await self._ask(Detokenize(tuple(tokens))))
+
+    async def rendered(self, request: Generation) -> str:
+        """The prompt that the messages become."""
+        return str(await self._ask(Render(request)))
+
+    async def _ask(self, question: Question) -> Any:
+        return await self._worker.call("words", msgspec.to_builtins(question))
 
     async def stats(self) -> dict[str, int]:
         """The fields of `models.engine.engine.Stats`."""

@@ -1,7 +1,8 @@
 """The engine's process: `python -m models.engine.worker`, started by `models.engine.client`.
 
 Requests: "generate" {request, priority, chat_id} -> items, each a Piece or Waiting, and a Piece as its last part;
-"count" {messages | prompt} -> int; "stats". Events: {"load_progress": 0..1}, {"running", "waiting"} when these counts change.
+"count" {messages | prompt} -> int; "words", a question of `models.engine.words` -> its answer; "stats".
+Events: {"load_progress": 0..1}, {"running", "waiting"} when these counts change.
 While requests run it looks for new ones between two steps; else it sleeps. A cancel ends a step that computes for it.
 """
 
@@ -18,7 +19,7 @@ from app.core.errors import BadRequest, OndolError
 from app.core.records import Generation, Piece, Priority
 from app.core.workers.child import Channel
 from app.core.workers.frames import Call
-from models.engine import machine
+from models.engine import machine, words
 from models.engine.chat_template import ChatTemplate, Prompter
 from models.engine.client import EngineInfo, EngineSettings
 from models.engine.engine import Engine, Output
@@ -43,13 +44,14 @@ class LoadedEngine:
         gpus = binding.devices()
         wishes = Wishes(settings.context, settings.parallel, settings.threads, settings.gpu_layers)
         layout = fit(header, wishes, machine.look(free_vram=sum(gpu.free for gpu in gpus)))
-        model = Model(path, gpu_layers=layout.gpu_layers, progress=progress)
+        model = self.model = Model(path, gpu_layers=layout.gpu_layers, adapters=settings.adapters, progress=progress)
         decoder = model.decoder(
             cells=layout.cells, sequences=settings.parallel, batch=min(LARGEST_BATCH, layout.cells), threads=layout.threads
         )
         template = ChatTemplate(header.chat_template, bos=model.bos_text, eos=model.eos_text)
         self.prompter = Prompter(model, template)
-        self.engine = Engine(model, decoder, context=layout.context, max_queue=settings.max_queue)
+        usual = tuple(adapter.scale for adapter in settings.adapters)
+        self.engine = Engine(model, decoder, context=layout.context, max_queue=settings.max_queue, adapters=usual)
         self.info = EngineInfo(
             name=header.name or path.stem,
             architecture=header.architecture,
@@ -111,6 +113,9 @@ def _take(channel: Channel, loaded: LoadedEngine, call: Call) -> None:
                     loaded.submit(call.id, msgspec.convert(call.body["request"], Generation), Priority(call.body["priority"]))
             case "count":
                 channel.done(call.id, len(loaded.prompter.tokens(msgspec.convert(call.body, Generation))))
+            case "words":
+                question = msgspec.convert(call.body, words.Question)
+                channel.done(call.id, words.answer(question, loaded.model, loaded.prompter))
             case "stats":
                 channel.done(call.id, msgspec.to_builtins(loaded.engine.stats()))
             case other:
