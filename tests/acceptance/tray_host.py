@@ -184,15 +184,15 @@ class Panel:
         """How often an icon has come."""
         return len(self._items)
 
-    def until(self, so: Callable[[], Any], seconds: float = 10.0, otherwise: str = "it never came to be") -> Any:
-        """Wait until it is so; what it answered."""
+    def until(self, so: Callable[[], Any], seconds: float = 30.0, otherwise: str = "it never came to be") -> Any:
+        """Wait until it is so; what it answered. A row that is asked for and not there yet is not so."""
         end = time.monotonic() + seconds
-        while not (answer := so()):
+        while not (answer := _found(so)):
             assert time.monotonic() < end, otherwise
             time.sleep(0.05)
         return answer
 
-    def note(self, text: str, seconds: float = 10.0) -> Note:
+    def note(self, text: str, seconds: float = 30.0) -> Note:
         """A notification with `text` in it, when it has come."""
         return self.until(lambda: next((note for note in self.notes if text in note.text), None), seconds, f"no notification says {text!r}")
 
@@ -269,18 +269,18 @@ class PanelIcon:
 
     def click(self, *path: str) -> None:
         """Click the row at the end of `path`."""
-        entry = self.panel.until(lambda: self._there(*path), otherwise=f"no row {path}")
+        entry = self.panel.until(lambda: self.menu().find(*path), otherwise=f"no row {path}")
         self.click_id(entry.id)
 
     def click_id(self, id: int) -> None:
         """Click a row that was seen before, as somebody does whose menu is open."""
         self.panel.call(self.sender, self["Menu"], MENU, "Event", "isvu", (id, "clicked", ("i", 0), 0))
 
-    def _there(self, *path: str) -> Entry | None:
-        try:
-            return self.menu().find(*path)
-        except KeyError:
-            return None
+
+def _found(so: Callable[[], Any]) -> Any:
+    with contextlib.suppress(KeyError):
+        return so()
+    return None
 
 
 def _entry(node: Any) -> Entry:

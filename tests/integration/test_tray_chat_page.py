@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import page_program
 import psutil
 import pytest
 from model_client import wait_until
@@ -182,6 +183,23 @@ def test_a_killed_page_says_its_status(played: Played, start: Start) -> None:
     psutil.Process(played.calls()[0]["pid"]).kill()
     played.until("failed")
     assert "status -9" in played.last.error or "status 1" in played.last.error
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script with a first line")
+def test_the_real_command_speaks_to_the_server_that_it_is_told_and_starts_none(played: Played) -> None:
+    page_program.install(played.home.root / "open-webui" / "venv")
+    port = free_port(20_100)
+    assert port is not None
+    chat = ChatKeeper(played.home, played.told.append, played.shown.append, port=port)
+    try:
+        chat.follow("http://127.0.0.1:11599")
+        chat.open()
+        wait_until(lambda: played.last.state == "ready", "the page is ready")
+        given = json.loads((played.home.root / "open-webui" / "data" / "given.json").read_text())
+        assert given["environment"]["OPENAI_API_BASE_URLS"] == "http://127.0.0.1:11599/v1"
+        assert not played.home.server.exists()
+    finally:
+        chat.close()
 
 
 def test_where_another_program_has_the_port_the_next_free_one_is_taken(played: Played, start: Start) -> None:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import tempfile
 from pathlib import Path
+from xml.parsers.expat import ExpatError
 
 from app.core.errors import Conflict, foreign
 from tray.installing import app_icon
@@ -65,7 +66,7 @@ class Bundle:
         try:
             found = plistlib.loads((self.path / "Contents" / "Info.plist").read_bytes())
             ours = found.get("CFBundleIdentifier") == LABEL
-        except (OSError, ValueError, LookupError, AttributeError):
+        except (OSError, ValueError, LookupError, AttributeError, ExpatError):
             ours = False
         if self.path.exists() and not ours:
             raise Conflict(f"{self.path} is there already and is not ours.", hint="Move it away, then try again.")

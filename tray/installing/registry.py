@@ -1,4 +1,4 @@
-"""The current user's part of the Windows registry: the one file that knows winreg. Elsewhere it can't be made."""
+"""The current user's part of the Windows registry, read and written. Elsewhere it can't be made."""
 
 from __future__ import annotations
 

@@ -61,10 +61,13 @@ def test_installing_again_replaces_it_whole(tmp_path: Path) -> None:
     assert [path.name for path in app.parent.iterdir()] == ["Ondol.app"]
 
 
-def test_a_program_of_that_name_that_is_not_ours_is_neither_replaced_nor_removed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "information", [plistlib.dumps({"CFBundleIdentifier": "com.example.other"}), b"", b"<?xml version='1.0'?><plist><dict>"]
+)
+def test_a_program_of_that_name_that_is_not_ours_is_neither_replaced_nor_removed(tmp_path: Path, information: bytes) -> None:
     other = tmp_path / "Applications/Ondol.app/Contents"
     other.mkdir(parents=True)
-    (other / "Info.plist").write_bytes(plistlib.dumps({"CFBundleIdentifier": "com.example.other"}))
+    (other / "Info.plist").write_bytes(information)
     with pytest.raises(Conflict, match="not ours"):
         bundle(tmp_path).add(LAUNCH, "en")
     with pytest.raises(Conflict, match="not ours"):
