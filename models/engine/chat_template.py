@@ -29,10 +29,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from app.core.errors import BadRequest
 from app.core.records import Generation, Message
 from models.engine import reasoning
+from models.engine.bounds import Bounds
 from models.engine.infill import InfillTokens, infill
 
 PLAIN = "{% for m in messages %}{{ m.role | capitalize }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 PLAIN_STOP = ("\nUser:", "\nSystem:")
+MOST_SECONDS = 5.0  # a long chat takes some milliseconds
+MOST_MEMORY = 512 << 20  # bytes
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 
 
@@ -50,25 +53,46 @@ class Vocabulary(Protocol):
         ...
 
 
-class ChatTemplate:
-    """A compiled template. BadRequest where `source` is no template at all."""
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """One where no power is taken: a number with a billion digits is made in one piece, which nothing could end."""
 
-    def __init__(self, source: str, *, bos: str = "", eos: str = "", now: Callable[[], datetime.datetime] = datetime.datetime.now) -> None:
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    intercepted_binops = frozenset({"**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002  # Jinja's own signature
+        raise jinja2.TemplateError(f"{operator} is not allowed here")
+
+
+class ChatTemplate:
+    """A compiled template. BadRequest where `source` is no template at all.
+
+    It may take so long, and so much memory, as `bounds` says: it came with the model, from a stranger.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        bos: str = "",
+        eos: str = "",
+        now: Callable[[], datetime.datetime] = datetime.datetime.now,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self._bounds = bounds or Bounds(MOST_SECONDS, MOST_MEMORY)
+        environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
         environment.filters["tojson"] = _to_json
         environment.globals.update(raise_exception=_raise, strftime_now=lambda form: now().strftime(form))
         self._values = {"bos_token": bos, "eos_token": eos}
         self.stop = () if source else PLAIN_STOP
         try:
-            self._template = environment.from_string(source or PLAIN)
-        except jinja2.TemplateError as error:
+            self._template = self._bounds.run(lambda: environment.from_string(source or PLAIN))
+        except (jinja2.TemplateError, MemoryError, TimeoutError) as error:
             raise BadRequest(f"The model's chat template can't be read: {error}", code="bad_chat_template") from None
 
     def render(self, messages: Sequence[Message], values: Mapping[str, Any], mark: Callable[[str], str] = str) -> str:
         """The prompt; `mark` is applied to every text that came from outside. BadRequest where the template refuses it."""
         given = _marked({**values, "messages": [_plain(message) for message in messages]}, mark)
         try:
-            return self._template.render({**self._values, "add_generation_prompt": True, **given})
+            return self._bounds.run(lambda: self._template.render({**self._values, "add_generation_prompt": True, **given}))
         # A template is a stranger's program: whatever it raises concerns these messages alone.
         except Exception as error:  # noqa: BLE001
             raise BadRequest(f"The model's chat template does not take these messages: {error}", param="messages") from None
