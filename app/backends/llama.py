@@ -293,6 +293,9 @@ def make(name: str, config: Mapping[str, Any], machine: Machine) -> LlamaBackend
         threads=chosen.threads,
         gpu_layers=chosen.gpu_layers,
         max_queue=chosen.max_queue,
+        cache_memory=chosen.cache_memory_megabytes << 20,
+        cache_disk=chosen.cache_disk_megabytes << 20,
+        cache_folder=str(machine.home.cache / "chats"),
         engine=chosen.engine,
         llama_server=chosen.llama_server,
     )

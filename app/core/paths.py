@@ -8,6 +8,7 @@ ONDOL_HOME (else the platform's user data folder)
   state.db          answers, feedback, caches, the ledger
   index/            Chroma directories, one per generation: can be rebuilt from the book
   models/           one folder per model
+  cache/            what models have read of chats; may be deleted
   logs/             rotating logs, one per process
   locks/            one file per thing that has one owner
   server.json       the running server: pid, address, instance token
@@ -80,6 +81,11 @@ class Home:
     def models(self) -> Path:
         """One folder per model."""
         return self.root / "models"
+
+    @property
+    def cache(self) -> Path:
+        """What only saves time and may be deleted."""
+        return self.root / "cache"
 
     @property
     def logs(self) -> Path:

@@ -55,6 +55,10 @@ class ModelSettings(Struct, frozen=True):
     threads: Annotated[int, Meta(description="Processor threads; 0: one per physical core", ge=0)] = 0
     gpu_layers: Annotated[int, Meta(description="Layers on the GPU; -1: all where they fit", ge=-1)] = -1
     max_queue: Annotated[int, Meta(description="Requests that may wait; above it clients are told to come back", ge=0)] = 64
+    cache_memory_megabytes: Annotated[int, Meta(description="Memory for chats that a model's cache has no room for; 0: none", ge=0)] = 512
+    cache_disk_megabytes: Annotated[
+        int, Meta(description="Disk for what models have read of chats, so that they go on at once after a restart; 0: none", ge=0)
+    ] = 2048
     idle_minutes: Annotated[float, Meta(description="A chat model unused for so long leaves the memory; 0: never", ge=0)] = 30
     embedder_idle_minutes: Annotated[float, Meta(description="The same for the embedding model", ge=0)] = 30
     engine: Annotated[

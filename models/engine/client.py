@@ -22,6 +22,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     """How to run a model. 0 (context, threads) and -1 (gpu_layers) mean: chosen for this machine.
 
     `context` is in tokens and shared by up to `parallel` requests at once; one request gets at most what the model was trained for.
+    `cache_memory` and `cache_disk` are bytes for chats that left the cache; the disk's lie in `cache_folder`.
     `engine` "llama-server" is llama.cpp's own server, the program `llama_server` (empty: of PATH).
     """
 
@@ -30,6 +31,9 @@ class EngineSettings(msgspec.Struct, frozen=True):
     threads: int = 0
     gpu_layers: int = -1
     max_queue: int = 32
+    cache_memory: int = 512 << 20
+    cache_disk: int = 0
+    cache_folder: str = ""
     engine: str = "built-in"
     llama_server: str = ""
     adapters: tuple[AdapterFile, ...] = ()

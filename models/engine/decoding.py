@@ -47,6 +47,7 @@ class Decoder(Protocol):
     sequences: int
     batch: int
     truncates: bool
+    window: int
 
     @property
     def interrupt(self) -> Switch:
@@ -80,4 +81,20 @@ class Decoder(Protocol):
 
     def truncate(self, sequence: int, length: int) -> bool:
         """Keep the first tokens of a sequence; False where that can't be, and it has to be forgotten."""
+        ...
+
+    def copy(self, sequence: int, other: int, length: int) -> None:
+        """Give an empty sequence the first tokens of another one too."""
+        ...
+
+    def first(self, sequence: int) -> int:
+        """The position of the first token that is still there in every layer; -1 for none."""
+        ...
+
+    def save(self, sequence: int) -> bytes:
+        """A sequence's state; empty where that failed."""
+        ...
+
+    def restore(self, sequence: int, state: bytes) -> bool:
+        """Fill an empty sequence from a state; False, and it is empty, where it doesn't fit."""
         ...

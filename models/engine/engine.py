@@ -2,11 +2,14 @@
 
     submit -> waiting -> running (prompt computed in chunks, then one token per step) -> done
                  ^          |
-                 +----------+  sent out when the KV cache is full: its text so far stays, its tokens are computed again
+                 +----------+  sent out when the KV cache is full: its text so far stays, what is lost of its tokens is computed again
+
+What a request leaves in the cache is kept (`keeping`): a prompt that begins as another one did is computed from where they part.
+Who begins as one whose prompt is being computed waits until that beginning is there.
 
 `Engine` is for one thread: its owner calls `step` while it is not idle and hands on what comes back. It never waits.
 A step takes about `STEP_SECONDS` beside rows that generate and `PROMPT_SECONDS` at most. `cancel` frees a request's cells at
-once, whatever its state. `abandon`, which any other thread may call before, ends the step that computes the request now:
+once for whoever needs them. `abandon`, which any other thread may call before, ends the step that computes the request now:
 what the others had in it is computed again. So a cancel waits for milliseconds; on a GPU, which can't be stopped, for a step.
 """
 
@@ -20,16 +23,20 @@ import msgspec
 
 from app.core.errors import BadRequest, Busy, ContextLengthExceeded, OndolError
 from app.core.records import Generation, Piece, Priority, Usage, Waiting
-from models.engine import sampling, scheduler
+from models.engine import prefix, sampling, scheduler
 from models.engine.adapters import Scales, scales
 from models.engine.chances import Heard, chance
 from models.engine.decoding import DONE, INTERRUPTED, NO_ROOM, Chain, Decoder, Model
 from models.engine.grammar.rule import Rule
 from models.engine.interrupt import Abandoned
+from models.engine.keeping import Keeping
+from models.engine.prefix import Held, Lineage
 from models.engine.scheduler import Limits, Row
+from models.engine.shelf import Shelf
 from models.engine.speech import Said, Speech
 
-STEP_SECONDS = 0.1
+STEP_SECONDS = 0.1  # of prompts beside rows that generate; less where a step of theirs is much shorter
+STEPS_LOST = 1.5  # how many of their own steps prompts may cost them in one step
 PROMPT_SECONDS = 1.0
 MOST_INTERRUPTED = 3  # steps in a row; then one goes through, so that clients who come and go can't keep the others from getting on
 _RANKS = {Priority.CHAT: 0, Priority.TASK: 1, Priority.BULK: 2}
@@ -43,7 +50,10 @@ class Output(NamedTuple):
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """Requests at this moment, tokens computed and chosen since the start, cells of the KV cache, and how often one had to make room."""
+    """Requests at this moment, tokens computed and chosen since the start, cells of the KV cache, and how often one had to make room.
+
+    `cells_used`: of those that run. `cells_kept`: beside them, for requests to come. `cached_tokens`: of prompts, that were there already.
+    """
 
     running: int
     waiting: int
@@ -53,6 +63,8 @@ class Stats(msgspec.Struct, frozen=True):
     cells: int
     evictions: int
     steps: int
+    cells_kept: int = 0
+    cached_tokens: int = 0
 
 
 class Request:
@@ -60,6 +72,8 @@ class Request:
 
     `place` is what it was told last of its place in the queue; 0: nothing. `alternatives` stand beside the chance of each token;
     None where no chances are wanted. Only requests with the same adapters (`scales`) share a batch, or what the cache holds.
+    `lineage` says with whom it shares cells, `cached` how much of its prompt was there when it came in (-1: it didn't yet),
+    `stops` where its prompt is cut for others to go on from.
     """
 
     def __init__(
@@ -74,16 +88,24 @@ class Request:
         speech: Speech,
         alternatives: int | None = None,
         scales: Scales = (),
+        chat: str = "",
     ) -> None:
         self.id, self.tokens, self.rank, self.order, self.limit = id, tokens, rank, order, limit
         self.prompt_tokens, self.chain, self.speech = len(tokens), chain, speech
         self.alternatives, self.scales, self.heard = alternatives, scales, Heard()
         self.sequence, self.done, self.place = -1, 0, 0
+        self.chat, self.lineage, self.cached = chat, Lineage(), -1
+        self.stops: set[int] = set()
 
     @property
-    def row(self) -> Row:
-        """As the scheduler sees it."""
-        return Row(self.id, self.rank, self.order, self.done, len(self.tokens) - self.done, self.scales)
+    def held(self) -> Held:
+        """What it has in the cache, for others to go on from."""
+        return Held(self.sequence, self.tokens[: self.done], self.scales, False, self.chat, self.rank)
+
+    @property
+    def wanted(self) -> Held:
+        """All that it will have there."""
+        return Held(self.sequence, self.tokens, self.scales, False, self.chat, self.rank)
 
     @property
     def chosen(self) -> int:
@@ -102,19 +124,26 @@ class Engine:
         context: int,
         max_queue: int = 32,
         adapters: Scales = (),
+        parallel: int | None = None,
+        keep: int | None = None,
+        shelf: Shelf | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """`parallel` requests run at once (None: one on each sequence); `keep` cells at most are kept (None: all)."""
         self._model, self._decoder, self._context, self._max_queue, self._clock = model, decoder, context, max_queue, clock
         self._cells = decoder.cells
         self._adapters = adapters
-        self._free = set(range(decoder.sequences))
+        self._parallel = decoder.sequences if parallel is None else parallel
+        self._keeping = Keeping(decoder, clock=clock, shelf=shelf, limit=keep)
+        self._outside: set[int] = set()
         self._running: dict[int, Request] = {}
         self._waiting: dict[int, Request] = {}
         self._work: list[tuple[Request, int]] = []
         self._abandoned = Abandoned(decoder.interrupt)
         self._interrupted = 0
         self._prompt_speed = 0.0  # seconds per token
-        self._order = self._prompt_tokens = self._completion_tokens = self._evictions = self._steps = 0
+        self._pace = 0.0  # seconds of a step without prompts
+        self._order = self._cached_tokens = self._prompt_tokens = self._completion_tokens = self._evictions = self._steps = 0
 
     @property
     def idle(self) -> bool:
@@ -134,10 +163,11 @@ class Engine:
         priority: Priority = Priority.CHAT,
         speech: Speech | None = None,
         rule: Rule | None = None,
+        chat: str = "",
     ) -> None:
         """Queue a request; `speech` makes text of its tokens (without one: all of it text, up to the request's stop strings).
 
-        `rule` binds what the model writes to a grammar.
+        `rule` binds what the model writes to a grammar. `chat` names the chat whose turns go on from each other.
 
         `Busy` when the queue is full, `ContextLengthExceeded` with both counts, `BadRequest` for values out of range.
         """
@@ -165,6 +195,7 @@ class Engine:
             speech=speech or Speech(request.stop),
             alternatives=request.logprobs,
             scales=adapted,
+            chat=chat,
         )
 
     def abandon(self, id: int) -> None:
@@ -172,12 +203,12 @@ class Engine:
         self._abandoned.add(id)
 
     def cancel(self, id: int) -> None:
-        """Forget a request and free what it holds; nothing happens when it has ended."""
-        request = self._running.pop(id, None) or self._waiting.pop(id, None)
-        if request is not None:
-            self._release(request)
-            request.chain.close()
-        self._abandoned.discard(id)
+        """Forget a request; its cells are free for whoever needs them. Nothing happens when it has ended."""
+        self._end(id)
+
+    def save(self) -> bool:
+        """While idle: bring a bit of what is kept to safety; False when nothing is left to do."""
+        return self._keeping.save()
 
     def step(self) -> list[Output]:
         """Decide, compute one batch, choose a token for every row whose prompt is done, and hand out places and text."""
@@ -185,12 +216,16 @@ class Engine:
 
     def arrange(self) -> list[Output]:
         """The first half of a step, which takes no time: who is let in and who makes room; places in the queue that have changed."""
-        plan = scheduler.schedule(_rows(self._running), _rows(self._waiting), self._limits())
+        limits = self._limits()
+        plan = scheduler.schedule(self._rows(), self._arrivals(), limits)
         for id in plan.evict:
             self._move_out(id)
         for id in plan.admit:
             self._move_in(id)
-        self._work = sorted(((self._running[id], count) for id, count in plan.work), key=lambda one: one[0].sequence)
+        # Who was let in may have found most of its prompt.
+        work = scheduler.share(self._rows(), limits) if plan.admit else plan.work
+        parts = ((self._running[id], count) for id, count in work)
+        self._work = sorted(((one, self._cut(one, count)) for one, count in parts), key=lambda part: part[0].sequence)
         return self._places()
 
     def compute(self) -> list[Output]:
@@ -202,6 +237,8 @@ class Engine:
         outputs = []
         for (request, count), end in zip(work, ends, strict=True):
             request.done += count
+            if request.done in request.stops:
+                self._keeping.checkpoint(request.held, request.lineage)
             if request.done == len(request.tokens):
                 outputs += self._choose(request, end)
         return outputs
@@ -209,14 +246,17 @@ class Engine:
     def stats(self) -> Stats:
         """Counters for metrics and tests."""
         used = sum(request.done for request in self._running.values())
+        running = self._lineages()
         counts = (self._prompt_tokens, self._completion_tokens, used, self._cells, self._evictions, self._steps)
-        return Stats(len(self._running), len(self._waiting), *counts)
+        kept = self._keeping.cells(running) - prefix.cells(running)
+        return Stats(len(self._running), len(self._waiting), *counts, kept, self._cached_tokens)
 
     def _limits(self) -> Limits:
         batch = scheduler.chunk(self._prompt_speed, PROMPT_SECONDS, self._decoder.batch)
-        chunk = scheduler.chunk(self._prompt_speed, STEP_SECONDS, batch)
-        most = max(batch, self._decoder.sequences)
-        return Limits(slots=self._decoder.sequences, cells=self._cells, batch=most, chunk=chunk, turn=self._steps)
+        beside = min(STEP_SECONDS, STEPS_LOST * self._pace) if self._pace else STEP_SECONDS
+        chunk = scheduler.chunk(self._prompt_speed, beside, batch)
+        most = max(batch, self._parallel)
+        return Limits(slots=self._parallel, cells=self._cells, batch=most, chunk=chunk, turn=self._steps)
 
     def _choose(self, request: Request, end: int) -> list[Output]:
         """The next token after a part whose logits lie at `end`, with its chance where that is wanted."""
@@ -237,7 +277,7 @@ class Engine:
         """Who waits and has nothing to read yet is told its place, when it has changed."""
         outputs = []
         for place, request in enumerate(sorted(self._waiting.values(), key=lambda one: (one.rank, one.order)), start=1):
-            if request.place != place and not request.chosen:
+            if request.place != place and not request.chosen and request.id not in self._outside:
                 request.place = place
                 outputs.append(Output(request.id, Waiting("queued", place=place)))
         return outputs
@@ -245,6 +285,7 @@ class Engine:
     def _decode(self, work: Sequence[tuple[Request, int]]) -> tuple[int, list[int]]:
         parts = [(request.sequence, request.done, request.tokens[request.done : request.done + count]) for request, count in work]
         # Where the others would have to begin anew, they are not disturbed.
+        self._keeping.make_room(self._lineages(), sum(count for _, count in work), self._cells)
         may_end = len(work) == 1 or (self._decoder.truncates and self._interrupted < MOST_INTERRUPTED)
         if not self._abandoned.begin({request.id for request, _ in work}, may_end=may_end):
             return INTERRUPTED, []
@@ -260,9 +301,12 @@ class Engine:
         if status == DONE:
             prompts = sum(count for _, count in work if count > 1)
             self._prompt_tokens += prompts
+            seconds = self._clock() - began
             if prompts >= scheduler.SMALLEST_CHUNK:
-                speed = (self._clock() - began) / (prompts + len(work))
+                speed = seconds / (prompts + len(work))
                 self._prompt_speed = speed if not self._prompt_speed else (self._prompt_speed + speed) / 2
+            elif not prompts:
+                self._pace = seconds if not self._pace else self._pace + (seconds - self._pace) / 8
         return status, ends
 
     def _advance(self, request: Request, token: int) -> list[Output]:
@@ -278,10 +322,10 @@ class Engine:
         return [Output(request.id, Piece(said.text, reasoning=said.reasoning, calls=said.calls))] if any(said) else []
 
     def _finish(self, request: Request, said: Said, reason: str) -> Output:
-        self.cancel(request.id)
+        self._end(request.id)
         said += request.speech.finish()
         reason = "tool_calls" if reason == "stop" and request.speech.called else reason
-        usage = Usage(request.prompt_tokens, request.chosen)
+        usage = Usage(request.prompt_tokens, request.chosen, max(0, request.cached))
         return Output(request.id, Piece(said.text, reason, usage, said.reasoning, said.calls))
 
     def _failed(self, status: int, involved: Sequence[Request]) -> list[Output]:
@@ -290,13 +334,15 @@ class Engine:
             for request in involved:
                 self._put_right(request)
             return []
+        if status == NO_ROOM and self._keeping.clear():
+            return []
         if status == NO_ROOM and len(self._running) > 1:
             # There is less room than we counted: count less, so that the next step sends a row out.
-            rows = _rows(self._running)
+            rows = self._rows()
             self._cells = min(self._cells, sum(row.cells + row.pending for row in rows) - 1)
             return []
         for request in involved:
-            self.cancel(request.id)
+            self._end(request.id, keep=False)
         message = f"llama.cpp could not compute this request (status {status})."
         return [
             Output(request.id, OndolError(message, hint="Try again; if it happens again, load the model anew.")) for request in involved
@@ -306,24 +352,82 @@ class Engine:
         """The cache holds a request's `done` tokens again, and nothing of what an interrupted batch wrote."""
         if not self._decoder.truncate(request.sequence, request.done):
             self._decoder.forget(request.sequence)
-            request.done = 0
+            request.done, request.lineage = 0, self._keeping.begin()
+
+    def _rows(self) -> list[Row]:
+        """The running requests as the scheduler sees them; cells that several share count for the first of them in its order."""
+        requests = sorted(self._running.values(), key=lambda one: (one.rank, one.order))
+        cells = prefix.added((one.lineage, one.done) for one in requests)
+        return [
+            Row(one.id, one.rank, one.order, count, len(one.tokens) - one.done, one.scales)
+            for one, count in zip(requests, cells, strict=True)
+        ]
+
+    def _lineages(self) -> list[tuple[Lineage, int]]:
+        return [(request.lineage, request.done) for request in self._running.values()]
+
+    def _arrivals(self) -> list[Row]:
+        """Who waits to be let in; not those who wait outside for what another one is about to compute."""
+        self._outside = set()
+        rows = []
+        running = [request.held for request in self._running.values()] if self._waiting else []
+        for request in self._waiting.values():
+            there = self._keeping.there(request.wanted, running)
+            length = there.length if there else 0
+            if self._waits_outside(request, length):
+                self._outside.add(request.id)
+                continue
+            shared = length if there and any(one.sequence == there.sequence for one in running) else 0
+            rows.append(Row(request.id, request.rank, request.order, 0, len(request.tokens) - shared, request.scales))
+        return rows
+
+    def _waits_outside(self, request: Request, there: int) -> bool:
+        for other in self._running.values():
+            if other.done < other.prompt_tokens:
+                coming = Held(other.sequence, other.tokens[: other.prompt_tokens], other.scales, False, other.chat, other.rank)
+                length = prefix.worth_waiting_for(request.wanted, coming, there)
+                if length > other.done:
+                    if not self._decoder.truncates:
+                        other.stops.add(length)
+                    return True
+        return False
+
+    def _cut(self, request: Request, count: int) -> int:
+        """How many of `count` tokens go into this step: a prompt halts where a copy of it is to be kept."""
+        ahead = [stop - request.done for stop in request.stops if stop > request.done]
+        return min([count, *ahead])
 
     def _move_in(self, id: int) -> None:
-        request = self._running[id] = self._waiting.pop(id)
-        request.sequence, request.place = min(self._free), 0
-        self._free.remove(request.sequence)
+        request = self._waiting.pop(id)
+        others = {one.sequence: one for one in self._running.values()}
+        place = self._keeping.enter(
+            request.wanted, [one.held for one in others.values()], {number: one.lineage for number, one in others.items()}
+        )
+        request.sequence, request.done, request.lineage, request.place = place.sequence, place.length, place.lineage, 0
+        if request.cached < 0:
+            request.cached = place.length
+            self._cached_tokens += place.length
+        if not self._decoder.truncates and request.done < request.prompt_tokens - 1:
+            # The next turn begins with this prompt, and the same question asked again needs all of it but the last token.
+            request.stops.add(request.prompt_tokens - 1)
+        self._running[id] = request
 
     def _move_out(self, id: int) -> None:
         request = self._waiting[id] = self._running.pop(id)
-        self._release(request)
+        self._leave(request)
         self._evictions += 1
 
-    def _release(self, request: Request) -> None:
+    def _end(self, id: int, *, keep: bool = True) -> None:
+        request = self._running.pop(id, None) or self._waiting.pop(id, None)
+        if request is not None:
+            self._leave(request, keep=keep)
+            request.chain.close()
+        self._abandoned.discard(id)
+
+    def _leave(self, request: Request, *, keep: bool = True) -> None:
         if request.sequence >= 0:
-            self._decoder.forget(request.sequence)
-            self._free.add(request.sequence)
-            request.sequence, request.done = -1, 0
-
-
-def _rows(requests: dict[int, Request]) -> list[Row]:
-    return [request.row for request in requests.values()]
+            if keep:
+                self._keeping.keep(request.sequence, request.held, request.lineage)
+            else:
+                self._keeping.release(request.sequence)
+            request.sequence, request.done, request.lineage = -1, 0, ()

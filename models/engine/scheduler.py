@@ -72,7 +72,7 @@ def schedule(running: Sequence[Row], waiting: Sequence[Row], limits: Limits) -> 
         evict += [row.id for row in rows[stay:]]
         rows = sorted([*rows[:stay], head], key=_place)
         admit.append(head.id)
-    return Plan(tuple(evict), tuple(admit), _share(_together(rows, limits.turn), limits))
+    return Plan(tuple(evict), tuple(admit), share(rows, limits))
 
 
 def chunk(seconds_per_token: float, target: float, largest: int) -> int:
@@ -111,8 +111,9 @@ def _together(rows: Sequence[Row], turn: int) -> Sequence[Row]:
     return rows if len(groups) < 2 else [row for row in rows if row.group == groups[turn % len(groups)]]
 
 
-def _share(rows: Sequence[Row], limits: Limits) -> tuple[tuple[int, int], ...]:
-    """Rows that generate first, then prompts from the front until the step is full."""
+def share(rows: Sequence[Row], limits: Limits) -> tuple[tuple[int, int], ...]:
+    """Of these rows, those that generate first, then prompts from the front until the step is full."""
+    rows = _together(sorted(rows, key=_place), limits.turn)
     work = [(row.id, 1) for row in rows if row.pending == 1]
     left = min(limits.chunk, limits.batch - len(work)) if work else limits.batch
     for row in rows:

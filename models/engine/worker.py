@@ -3,7 +3,8 @@
 Requests: "generate" {request, priority, chat_id} -> items, each a Piece or Waiting, and a Piece as its last part;
 "count" {messages | prompt} -> int; "words", a question of `models.engine.words` -> its answer; "stats".
 Events: {"load_progress": 0..1}, {"running", "waiting"} when these counts change.
-While requests run it looks for new ones between two steps; else it sleeps. A cancel ends a step that computes for it.
+While requests run it looks for new ones between two steps; else it saves what it keeps of chats, and sleeps. A cancel ends a
+step that computes for it.
 """
 
 from __future__ import annotations
@@ -25,11 +26,17 @@ from models.engine.client import EngineInfo, EngineSettings
 from models.engine.engine import Engine, Output
 from models.engine.fit import Wishes, fit
 from models.engine.reasoning import Thoughts
+from models.engine.shelf import Shelf, fingerprint
 from models.engine.speech import Speech
 from models.gguf import Header, read_header
 
 log = logging.getLogger(__name__)
 LARGEST_BATCH = 512
+# Sequences beside those of requests that run, for what is kept of earlier ones; a state that can't go back costs memory of its own.
+SPARE_SEQUENCES, SPARE_STATES = 16, 4
+KEPT_SHARE = 0.5  # of the cells: each row looks at them all, if only to pass over them
+REST_SECONDS = 1.0  # of nothing to do, before what is kept is brought to safety
+MOST_SEQUENCES = 256  # llama.cpp's own limit
 
 
 class LoadedEngine:
@@ -43,15 +50,29 @@ class LoadedEngine:
         binding.self_test()
         gpus = binding.devices()
         wishes = Wishes(settings.context, settings.parallel, settings.threads, settings.gpu_layers)
-        layout = fit(header, wishes, machine.look(free_vram=sum(gpu.free for gpu in gpus)))
+        here = machine.look(free_vram=sum(gpu.free for gpu in gpus))
+        layout = fit(header, wishes, here)
         model = self.model = Model(path, gpu_layers=layout.gpu_layers, adapters=settings.adapters, progress=progress)
-        decoder = model.decoder(
-            cells=layout.cells, sequences=settings.parallel, batch=min(LARGEST_BATCH, layout.cells), threads=layout.threads
-        )
+        sequences = min(MOST_SEQUENCES, settings.parallel + (SPARE_SEQUENCES if model.truncates else SPARE_STATES))
+        decoder = model.decoder(cells=layout.cells, sequences=sequences, batch=min(LARGEST_BATCH, layout.cells), threads=layout.threads)
         template = ChatTemplate(header.chat_template, bos=model.bos_text, eos=model.eos_text)
         self.prompter = Prompter(model, template)
         usual = tuple(adapter.scale for adapter in settings.adapters)
-        self.engine = Engine(model, decoder, context=layout.context, max_queue=settings.max_queue, adapters=usual)
+        self.engine = Engine(
+            model,
+            decoder,
+            context=layout.context,
+            max_queue=settings.max_queue,
+            adapters=usual,
+            parallel=settings.parallel,
+            keep=int(decoder.cells * KEPT_SHARE),
+            shelf=Shelf(
+                fingerprint(path, binding.PINNED, layout.gpu_layers > 0, settings.adapters),
+                memory=min(settings.cache_memory, here.free_memory // 8),
+                folder=Path(settings.cache_folder) if settings.cache_folder else None,
+                disk=settings.cache_disk,
+            ),
+        )
         self.info = EngineInfo(
             name=header.name or path.stem,
             architecture=header.architecture,
@@ -66,14 +87,14 @@ class LoadedEngine:
             chat_template=bool(header.chat_template),
         )
 
-    def submit(self, id: int, request: Generation, priority: Priority) -> None:
-        """Queue a request; its errors are raised."""
+    def submit(self, id: int, request: Generation, priority: Priority, chat: str = "") -> None:
+        """Queue a request of the chat `chat`; its errors are raised."""
         tokens, opened = self.prompter.prompt(request)
         if request.prompt is not None:
-            self.engine.submit(id, tokens, request, priority)
+            self.engine.submit(id, tokens, request, priority, chat=chat)
         else:
             speech = Speech((*request.stop, *self.prompter.template.stop), Thoughts(opened))
-            self.engine.submit(id, tokens, request, priority, speech)
+            self.engine.submit(id, tokens, request, priority, speech, chat=chat)
 
 
 def _checked(path: Path) -> Header:
@@ -90,8 +111,13 @@ def serve(channel: Channel, loaded: LoadedEngine) -> None:
     engine, crowd = loaded.engine, _Crowd(channel)
     channel.on_cancel = engine.abandon
     crowd.tell(*engine.crowd)
+    rest: float | None = REST_SECONDS
     while True:
-        call = channel.get(timeout=None if engine.idle else 0)
+        call = channel.get(timeout=rest if engine.idle else 0)
+        if call is None and engine.idle:
+            rest = 0.0 if engine.save() else None
+            continue
+        rest = REST_SECONDS
         while call is not None:
             _take(channel, loaded, call)
             call = channel.get(timeout=0)
@@ -110,7 +136,8 @@ def _take(channel: Channel, loaded: LoadedEngine, call: Call) -> None:
                 channel.done(call.body)
             case "generate":
                 with logs.bind(call.request_id):
-                    loaded.submit(call.id, msgspec.convert(call.body["request"], Generation), Priority(call.body["priority"]))
+                    request, priority = msgspec.convert(call.body["request"], Generation), Priority(call.body["priority"])
+                    loaded.submit(call.id, request, priority, call.body.get("chat_id") or "")
             case "count":
                 channel.done(call.id, len(loaded.prompter.tokens(msgspec.convert(call.body, Generation))))
             case "words":

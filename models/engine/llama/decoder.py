@@ -18,8 +18,8 @@ from models.engine.llama.chain import Chain
 class Decoder:
     """A context: `decode` one batch, then `sample` the rows that asked for logits; `forget` a sequence to free its cells.
 
-    `truncates`: whether a sequence can lose its end alone, which models with a recurrent state can't. `interrupt` ends a
-    batch on the processor within milliseconds; a GPU doesn't look at it.
+    `truncates`: whether a sequence can lose its end alone, which models with a recurrent state can't. `window`: how many tokens
+    back a window of attention looks; 0: all. `interrupt` ends a batch on the processor within milliseconds; a GPU doesn't look at it.
     """
 
     def __init__(
@@ -27,6 +27,7 @@ class Decoder:
     ) -> None:
         self._handle, self._adapters, self._scales = handle, adapters, Scales()
         self._words = int(native.llama_vocab_n_tokens(native.llama_model_get_vocab(native.llama_get_model(handle))))
+        self.window = max(0, int(native.llama_model_n_swa(native.llama_get_model(handle))))
         self._memory: Any = native.llama_get_memory(handle)
         self.sequences, self.batch, self.interrupt, self.truncates = sequences, batch, interrupt, truncates
         self._batch = native.llama_batch_init(batch, 0, 1)
@@ -78,6 +79,29 @@ class Decoder:
     def truncate(self, sequence: int, length: int) -> bool:
         """Keep a sequence's first `length` tokens; False where the model can't, and the sequence is of no use any more."""
         return bool(native.llama_memory_seq_rm(self._memory, sequence, length, -1))
+
+    def copy(self, sequence: int, other: int, length: int) -> None:
+        """Give the empty sequence `other` the first `length` tokens too; they share the cells. All of it where the model can't truncate."""
+        native.llama_memory_seq_cp(self._memory, sequence, other, 0, length if self.truncates else -1)
+
+    def first(self, sequence: int) -> int:
+        """The position of the first token that is still there in every layer; -1 for none."""
+        return int(native.llama_memory_seq_pos_min(self._memory, sequence))
+
+    def save(self, sequence: int) -> bytes:
+        """A sequence's state, to be restored in a context of the same model and layout; empty where that failed."""
+        size = int(native.llama_state_seq_get_size_ext(self._handle, sequence, 0))
+        data = (ctypes.c_uint8 * size)()
+        written = int(native.llama_state_seq_get_data_ext(self._handle, data, size, sequence, 0))
+        return bytes(memoryview(data)[:written])
+
+    def restore(self, sequence: int, state: bytes) -> bool:
+        """Fill an empty sequence from a state; False, and it is empty, where it doesn't fit."""
+        data = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        if native.llama_state_seq_set_data_ext(self._handle, data, len(state), sequence, 0):
+            return True
+        self.forget(sequence)
+        return False
 
     def close(self) -> None:
         """Free the cache."""

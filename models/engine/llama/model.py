@@ -61,6 +61,7 @@ class Model:
         self._adapters = Adapters(self._handle, adapters, self._log)
         self._vocab: Any = native.llama_model_get_vocab(self._handle)
         self.vocabulary_size = int(native.llama_vocab_n_tokens(self._vocab))
+        self.truncates = not (native.llama_model_is_recurrent(self._handle) or native.llama_model_is_hybrid(self._handle))
         self.parameters = int(native.llama_model_n_params(self._handle))
         bos = int(native.llama_vocab_bos(self._vocab))
         self.bos = bos if native.llama_vocab_get_add_bos(self._vocab) and bos >= 0 else None
@@ -118,13 +119,20 @@ class Model:
         guard = Guard(Grammar(self._vocab, rule.grammar, self._log.reason), rule, self) if rule else None
         return Chain(self.vocabulary_size, links, never, guard, self._silent)
 
-    def decoder(self, *, cells: int, sequences: int, batch: int, threads: int, unified: bool = True) -> Decoder:
-        """A context of `cells` tokens that `sequences` rows share. BadSetting where there is no memory for it."""
+    def decoder(
+        self, *, cells: int, sequences: int, batch: int, threads: int, ubatch: int = 0, flash: bool = True, unified: bool = True
+    ) -> Decoder:
+        """A context of `cells` tokens that `sequences` rows share. BadSetting where there is no memory for it.
+
+        `ubatch`: tokens that are computed at once; 0: a whole batch. `flash` False: without flash attention where llama.cpp would use it.
+        """
         params = native.llama_context_default_params()
         params.n_ctx, params.n_seq_max = cells, sequences
-        params.n_batch = params.n_ubatch = batch
+        params.n_batch, params.n_ubatch = batch, ubatch or batch
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = unified
+        if not flash:
+            params.flash_attn_type = native.LLAMA_FLASH_ATTN_TYPE_DISABLED
         handle = native.llama_init_from_model(self._handle, params)
         if not handle:
             raise BadSetting(
@@ -134,8 +142,7 @@ class Model:
         if not native.llama_get_memory(handle):
             native.llama_free(handle)
             raise BadRequest("This is a model for embeddings: it writes no text.", hint="Choose a chat model.", code="bad_model_file")
-        recurrent = native.llama_model_is_recurrent(self._handle) or native.llama_model_is_hybrid(self._handle)
-        return Decoder(handle, sequences, batch, interrupt=self._log.interrupt, truncates=not recurrent, adapters=self._adapters)
+        return Decoder(handle, sequences, batch, interrupt=self._log.interrupt, truncates=self.truncates, adapters=self._adapters)
 
     def close(self) -> None:
         """Free the weights; the decoders must be closed before."""
