@@ -156,7 +156,8 @@ class Panel:
         self._lock = threading.Lock()
         for interface in (MENU, ITEM):
             self._serving.send_and_get_reply(message_bus.AddMatch(MatchRule(type="signal", interface=interface)))
-        for name, taken in ((WATCHER, self.takes_icons), (NOTIFICATIONS, self.takes_notes)):
+        # The watcher last: icons call it at once, and a call that comes while a reply is waited for here would be lost.
+        for name, taken in ((NOTIFICATIONS, self.takes_notes), (WATCHER, self.takes_icons)):
             if taken:
                 self._serving.send_and_get_reply(message_bus.RequestName(name))
         self._thread = threading.Thread(target=self._serve, daemon=True)
