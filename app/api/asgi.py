@@ -16,14 +16,17 @@ from app.api.embeddings import embeddings
 from app.api.errors import respond
 from app.api.guard import Guard
 from app.api.health import live, metrics, ready
+from app.api.infill import infill
 from app.api.management import download_model, list_managed, load_model, model_events, remove_model, unload_model
 from app.api.models import get_model, list_models
 from app.api.parts import Parts
 from app.api.vector_stores import get_store, list_stores, search_store
+from app.api.words import apply_template, detokenize, list_adapters, tokenize
 
 LARGEST_BODY = 64 * 1024 * 1024
 HANDLERS = (
     *(list_models, get_model, chat_completions, completions, embeddings),
+    *(infill, tokenize, detokenize, apply_template, list_adapters),
     *(list_stores, get_store, search_store),
     *(list_managed, download_model, remove_model, load_model, unload_model, model_events),
     *(live, ready, metrics),

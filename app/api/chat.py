@@ -12,7 +12,7 @@ from litestar.datastructures import State
 from litestar.params import JSONBody
 from litestar.response import Stream
 
-from app.api import choices, requests, shapes
+from app.api import choices, requests, shapes, words
 from app.api.choices import Numbered, Whole
 from app.api.measure import Measured
 from app.api.parts import Parts
@@ -42,7 +42,7 @@ async def chat_completions(request: Request[Any, Any, State], state: State, data
     """Chat with an assistant or a model."""
     parts: Parts = state.parts
     context = context_of(request)
-    generations = requests.chat_generations(data)
+    generations = requests.chat_generations(data, await words.biases(parts.service, data))
     # Errors are read by whoever asked: they are told in the question's language.
     korean = request.state["korean"] = is_korean(last_said(generations[0].messages))
     measured = Measured(parts.metrics, "chat.completions", data.model)

@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from litestar.params import JSONBody
 from litestar.response import Stream
 
-from app.api import choices, requests, shapes
+from app.api import choices, requests, shapes, words
 from app.api.chat import context_of
 from app.api.choices import Numbered, Whole
 from app.api.measure import Measured
@@ -27,7 +27,7 @@ async def completions(request: Request[Any, Any, State], state: State, data: JSO
     """Complete a prompt, or each of several; with a suffix, what stands between them."""
     parts: Parts = state.parts
     context = context_of(request)
-    generations = requests.completion_generations(data)
+    generations = requests.completion_generations(data, await words.biases(parts.service, data))
     echoes = [generation.prompt or "" if data.echo else "" for generation in generations]
     measured = Measured(parts.metrics, "completions", data.model)
     runs = [parts.service.run(data.model, generation, context) for generation in generations]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from app.core.errors import BadRequest
-from app.core.records import Generation, Message, Sampling
+from app.core.records import Adapter, Generation, Message, Sampling
 
 MOST_CHOICES = 128
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -34,6 +37,13 @@ class WireMessage(msgspec.Struct):
     reasoning_content: str | None = None
 
 
+class LoraScale(msgspec.Struct):
+    """An adapter by its number, and how strongly it counts."""
+
+    id: int
+    scale: float = 1.0
+
+
 class SamplingFields(msgspec.Struct, kw_only=True):
     """What chat and plain completions share."""
 
@@ -52,7 +62,8 @@ class SamplingFields(msgspec.Struct, kw_only=True):
     stop: str | list[str] | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
     ignore_eos: bool = False
-    logit_bias: dict[str, Bias] | None = None
+    logit_bias: dict[str, Bias] | list[tuple[int | str, Bias | bool]] | None = None
+    lora: list[LoraScale] | None = None
 
     @property
     def choices(self) -> int:
@@ -77,6 +88,40 @@ class CompletionRequest(SamplingFields, kw_only=True):
     suffix: str | None = None
     echo: bool | None = None
     logprobs: Alternatives | None = None
+
+
+class InfillFile(msgspec.Struct):
+    """Another file that helps to fill a gap."""
+
+    text: str
+    filename: str = "tmp"
+
+
+class InfillRequest(SamplingFields, kw_only=True):
+    """POST /infill. `prompt` stands between the prefix and the gap."""
+
+    input_prefix: str = ""
+    input_suffix: str = ""
+    input_extra: list[InfillFile] = []
+    prompt: str = ""
+    n_predict: int | None = None
+
+
+class TokenizeRequest(msgspec.Struct, kw_only=True):
+    """POST /tokenize. `add_special`: with the token that the model begins with; `parse_special`: control words become control tokens."""
+
+    content: str
+    model: str = "default"
+    add_special: bool = False
+    parse_special: bool = True
+    with_pieces: bool = False
+
+
+class DetokenizeRequest(msgspec.Struct, kw_only=True):
+    """POST /detokenize."""
+
+    tokens: list[int]
+    model: str = "default"
 
 
 class EmbeddingRequest(msgspec.Struct, kw_only=True):
@@ -115,11 +160,21 @@ def _stops(request: SamplingFields) -> tuple[str, ...]:
     return tuple(stop for stop in stops if stop)
 
 
-def _bias(request: SamplingFields) -> dict[int, float]:
-    try:
-        return {int(token): value for token, value in (request.logit_bias or {}).items()}
-    except ValueError:
-        raise BadRequest("logit_bias names a token that is no number.", hint="Its keys are token ids.", param="logit_bias") from None
+async def biases(request: SamplingFields, tokenize: Callable[[str], Awaitable[Sequence[int]]]) -> dict[int, float]:
+    """What the request adds to the scores of tokens, by id. Texts become their tokens; llama.cpp's `false` is: never."""
+    asked = request.logit_bias or {}
+    found: dict[int, float] = {}
+    for token, value in asked.items() if isinstance(asked, dict) else asked:
+        if value is True:
+            raise BadRequest("A token's bias is true.", hint="Give a number from -100 to 100, or false for never.", param="logit_bias")
+        added = -math.inf if value is False else value
+        ids = [int(token)] if isinstance(token, int) or re.fullmatch(r"-?[0-9]{1,18}", token) else await tokenize(token)
+        found.update((id, found.get(id, 0.0) + added) for id in ids)
+    return found
+
+
+def _adapters(request: SamplingFields) -> tuple[Adapter, ...] | None:
+    return None if request.lora is None else tuple(Adapter(one.id, one.scale) for one in request.lora)
 
 
 def _chosen(request: SamplingFields, generation: Generation) -> list[Generation]:
@@ -131,8 +186,8 @@ def _chosen(request: SamplingFields, generation: Generation) -> list[Generation]
     return [msgspec.structs.replace(generation, sampling=one) for one in seeds]
 
 
-def chat_generations(request: ChatRequest) -> list[Generation]:
-    """A chat request as the pipeline's record, once for each choice."""
+def chat_generations(request: ChatRequest, bias: Mapping[int, float]) -> list[Generation]:
+    """A chat request as the pipeline's record, once for each choice; `bias` as `biases` found it."""
     if request.top_logprobs is not None and not request.logprobs:
         raise BadRequest("top_logprobs needs logprobs.", hint="Send logprobs: true with it.", param="top_logprobs")
     generation = Generation(
@@ -143,13 +198,14 @@ def chat_generations(request: ChatRequest) -> list[Generation]:
         ignore_eos=request.ignore_eos,
         template_values=request.chat_template_kwargs or {},
         logprobs=(request.top_logprobs or 0) if request.logprobs else None,
-        logit_bias=_bias(request),
+        logit_bias=dict(bias),
+        adapters=_adapters(request),
     )
     return _chosen(request, generation)
 
 
-def completion_generations(request: CompletionRequest) -> list[Generation]:
-    """A completion request's prompts, each once for each choice.
+def completion_generations(request: CompletionRequest, bias: Mapping[int, float]) -> list[Generation]:
+    """A completion request's prompts, each once for each choice; `bias` as `biases` found it.
 
     OpenAI's default of 16 tokens would surprise more than it protects: none is set.
     """
@@ -170,7 +226,24 @@ def completion_generations(request: CompletionRequest) -> list[Generation]:
         stop=_stops(request),
         ignore_eos=request.ignore_eos,
         logprobs=request.logprobs,
-        logit_bias=_bias(request),
+        logit_bias=dict(bias),
+        adapters=_adapters(request),
         suffix=request.suffix or None,
     )
     return [one for prompt in prompts for one in _chosen(request, msgspec.structs.replace(whole, prompt=prompt))]
+
+
+def infill_generation(request: InfillRequest, bias: Mapping[int, float]) -> Generation:
+    """A gap to fill as the pipeline's record. `n_predict` -1 is llama.cpp's word for no limit."""
+    longest = request.max_tokens if request.n_predict in (None, -1) else request.n_predict
+    return Generation(
+        prompt=request.input_prefix + request.prompt,
+        suffix=request.input_suffix,
+        files=tuple((file.filename, file.text) for file in request.input_extra),
+        sampling=sampling(request),
+        max_tokens=longest,
+        stop=_stops(request),
+        ignore_eos=request.ignore_eos,
+        logit_bias=dict(bias),
+        adapters=_adapters(request),
+    )

@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import msgspec
 
 from app.core.records import Context, Generation, Message, Piece, Waiting
+from models.engine.adapters import AdapterFile
+from models.engine.words import Token
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
@@ -44,6 +46,27 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and processes."""
+        ...
+
+
+@runtime_checkable
+class Native(Protocol):
+    """What only a backend knows that has the model's own vocabulary: the one of this machine. Each loads a cold model first."""
+
+    def adapters(self, model: str) -> Sequence[AdapterFile]:
+        """The model's LoRA adapters; their places are their numbers."""
+        ...
+
+    async def tokenize(self, model: str, text: str, *, special: bool = True, first: bool = False) -> list[Token]:
+        """The text's tokens. `special`: control words become control tokens; `first`: with the one that the model begins with."""
+        ...
+
+    async def detokenize(self, model: str, tokens: Sequence[int]) -> str:
+        """The tokens' text. BadRequest for tokens that there are not."""
+        ...
+
+    async def rendered(self, model: str, request: Generation) -> str:
+        """The prompt that the messages become by the model's template."""
         ...
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from app.backends.contract import Backend, ModelInfo
+from app.backends.contract import Backend, ModelInfo, Native
 from app.core.errors import BadRequest, ModelNotFound, OndolError
 from app.core.records import Context, Generation, Priority, Usage, Waiting
 from app.pipeline import tasks
@@ -70,6 +70,14 @@ class Service:
                 return backend, name
             known += [model.id for model in models]
         raise _unknown(name, known)
+
+    async def native(self, name: str) -> tuple[Native, str]:
+        """The local backend and the model behind a name, for questions about its vocabulary. BadRequest for a model elsewhere."""
+        found = await self.resolve(name)
+        backend, model = await self._model_of(found) if isinstance(found, Assistant) else found
+        if not isinstance(backend, Native):
+            raise BadRequest(f"'{name}' is no model of this computer.", hint="Name one that is: GET /v1/models.", param="model")
+        return backend, model
 
     async def run(self, name: str, request: Generation, context: Context, *, task: str = "") -> AsyncGenerator[Step, None]:
         """The steps of an answer. `task` is the chat page's own word for what it wants beside a chat, where it says so."""
