@@ -13,6 +13,7 @@ import msgspec
 from app.core.records import Context, Generation, Message, Piece, Waiting
 from app.core.workers.parent import State, Worker
 from models.engine.adapters import AdapterFile
+from models.engine.watchdog import USUAL, Patience, Watchdog
 from models.engine.words import Detokenize, Question, Render, Token, Tokenize
 
 _MODULES = {"built-in": "models.engine.worker", "llama-server": "models.engine.llama_server.worker"}
@@ -58,13 +59,14 @@ class EngineInfo(msgspec.Struct, frozen=True):
 class EngineClient:
     """One model, in a process that `start` or a first request starts. When it dies, its requests get `WorkerDied`; the next restarts it."""
 
-    def __init__(self, model: Path, settings: EngineSettings, *, name: str, logs: Path) -> None:
+    def __init__(self, model: Path, settings: EngineSettings, *, name: str, logs: Path, patience: Patience = USUAL) -> None:
         self.model, self.settings = model, settings
         self.progress = 0.0
         self._moved = asyncio.Event()
         self._crowd = (0, 0)
         body = {"model": str(model), **msgspec.to_builtins(settings)}
         self._worker = Worker(name, _MODULES[settings.engine], body, logs=logs, on_event=self._on_event)
+        self._watchdog = Watchdog(self._worker, patience)
 
     def _on_event(self, event: Any) -> None:
         if not isinstance(event, dict):
@@ -94,6 +96,7 @@ class EngineClient:
         Closing the iterator cancels the request. Errors: `OndolError`s, `Busy` when the queue is full.
         """
         body = {"request": msgspec.to_builtins(request), "priority": context.priority.value, "chat_id": context.chat_id}
+        self._watchdog.watch()
         async with contextlib.aclosing(self._worker.stream("generate", body, request_id=context.request_id)) as items:
             async for item in items:
                 yield msgspec.convert(item, Waiting) if "kind" in item else msgspec.convert(item, Piece)
@@ -127,6 +130,7 @@ class EngineClient:
 
     async def stop(self) -> None:
         """End the process: the memory comes back. Requests under way fail."""
+        self._watchdog.stop()
         await self._worker.stop()
         self.progress = 0.0
 

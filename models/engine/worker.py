@@ -2,7 +2,7 @@
 
 Requests: "generate" {request, priority, chat_id} -> items, each a Piece or Waiting, and a Piece as its last part;
 "count" {messages | prompt} -> int; "words", a question of `models.engine.words` -> its answer; "stats".
-Events: {"load_progress": 0..1}, {"running", "waiting"} when these counts change.
+Events: {"load_progress": 0..1}, {"running", "waiting"} when these counts change, {"beat"} where a step had no text.
 While requests run it looks for new ones between two steps; else it saves what it keeps of chats, and sleeps. A cancel ends a
 step that computes for it.
 """
@@ -122,10 +122,14 @@ def serve(channel: Channel, loaded: LoadedEngine) -> None:
             _take(channel, loaded, call)
             call = channel.get(timeout=0)
         # Places are told and counts are true before a batch is computed, which may take a second.
+        said = False
         for half in (engine.arrange, engine.compute):
             for output in [] if engine.idle else half():
                 _send(channel, output)
+                said = True
             crowd.tell(*engine.crowd)
+        if not said:
+            channel.event({"beat": True})  # a sign of life, for who listens whether this process hangs
 
 
 def _take(channel: Channel, loaded: LoadedEngine, call: Call) -> None:

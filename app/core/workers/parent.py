@@ -77,6 +77,7 @@ class Worker:
         self.state = State.STOPPED
         self.meta: Any = None
         self.reason = ""
+        self.heard = 0  # frames of its processes so far: who listens for a sign of life compares two looks
 
     @property
     def pid(self) -> int | None:
@@ -170,6 +171,7 @@ class Worker:
         self._died(process, status)
 
     def _handle(self, reply: Reply) -> None:
+        self.heard += 1
         if reply.id:
             if (waiting := self._pending.get(reply.id)) is not None:
                 waiting.put_nowait(reply)
@@ -278,6 +280,14 @@ class Worker:
             process.stdin.close()
         await asyncio.wait([self._reading], timeout=grace)
         await self._kill()
+
+    def give_up(self, reason: str) -> None:
+        """Kill a process that hangs. Its requests get `WorkerDied` with this reason; the next one starts it again."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            self.reason = reason
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
 
     async def _kill(self) -> None:
         process = self._process

@@ -48,6 +48,7 @@ def _common(request: Generation) -> dict[str, Any]:
         "stop": list(request.stop),
         "ignore_eos": request.ignore_eos,
         "cache_prompt": True,
+        "return_progress": True,  # a sign of life while a long prompt is read
     }
     if request.logit_bias:
         body["logit_bias"] = [[token, bias] for token, bias in request.logit_bias.items()]

@@ -109,6 +109,8 @@ class Relay:
                 async for event in _events(response):
                     if (piece := answer.take(event)) is not None:
                         self._channel.item(id, msgspec.to_builtins(piece))
+                    else:
+                        self._channel.event({"beat": True})
             last = answer.end()
             assert last.usage is not None, "the last piece has it"
             self._prompt_tokens += last.usage.prompt_tokens
