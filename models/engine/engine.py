@@ -33,11 +33,13 @@ from models.engine.keeping import Keeping
 from models.engine.prefix import Held, Lineage
 from models.engine.scheduler import Limits, Row
 from models.engine.shelf import Shelf
+from models.engine.speculation import Guesses, Speculation, Text
 from models.engine.speech import Said, Speech
 
 STEP_SECONDS = 0.1  # of prompts beside rows that generate; less where a step of theirs is much shorter
 STEPS_LOST = 1.5  # how many of their own steps prompts may cost them in one step
 PROMPT_SECONDS = 1.0
+MOST_ROWS = 63  # with guesses; in larger batches llama.cpp adds up in another order, and a text could differ from the one without them
 MOST_INTERRUPTED = 3  # steps in a row; then one goes through, so that clients who come and go can't keep the others from getting on
 _RANKS = {Priority.CHAT: 0, Priority.TASK: 1, Priority.BULK: 2}
 
@@ -73,7 +75,7 @@ class Request:
     `place` is what it was told last of its place in the queue; 0: nothing. `alternatives` stand beside the chance of each token;
     None where no chances are wanted. Only requests with the same adapters (`scales`) share a batch, or what the cache holds.
     `lineage` says with whom it shares cells, `cached` how much of its prompt was there when it came in (-1: it didn't yet),
-    `stops` where its prompt is cut for others to go on from.
+    `stops` where its prompt is cut for others to go on from. `draft`: guesses that are computed with its last token in this step.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Request:
         self.sequence, self.done, self.place = -1, 0, 0
         self.chat, self.lineage, self.cached = chat, Lineage(), -1
         self.stops: set[int] = set()
+        self.draft: list[int] = []
 
     @property
     def held(self) -> Held:
@@ -106,6 +109,11 @@ class Request:
     def wanted(self) -> Held:
         """All that it will have there."""
         return Held(self.sequence, self.tokens, self.scales, False, self.chat, self.rank)
+
+    @property
+    def coming(self) -> Held:
+        """What it is about to have there: its prompt."""
+        return Held(self.sequence, self.tokens[: self.prompt_tokens], self.scales, False, self.chat, self.rank)
 
     @property
     def chosen(self) -> int:
@@ -127,18 +135,23 @@ class Engine:
         parallel: int | None = None,
         keep: int | None = None,
         shelf: Shelf | None = None,
+        speculation: Speculation | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`parallel` requests run at once (None: one on each sequence); `keep` cells at most are kept (None: all)."""
+        """`parallel` requests run at once (None: one on each sequence); `keep` cells at most are kept (None: all).
+
+        `speculation`: when tokens are guessed; never for models that can't take back all of what was computed.
+        """
         self._model, self._decoder, self._context, self._max_queue, self._clock = model, decoder, context, max_queue, clock
         self._cells = decoder.cells
         self._adapters = adapters
         self._parallel = decoder.sequences if parallel is None else parallel
         self._keeping = Keeping(decoder, clock=clock, shelf=shelf, limit=keep)
-        self._outside: set[int] = set()
+        self._outside: dict[int, int] = {}
         self._running: dict[int, Request] = {}
         self._waiting: dict[int, Request] = {}
         self._work: list[tuple[Request, int]] = []
+        self._guesses = Guesses(speculation) if speculation and decoder.truncates and not decoder.window else None
         self._abandoned = Abandoned(decoder.interrupt)
         self._interrupted = 0
         self._prompt_speed = 0.0  # seconds per token
@@ -226,6 +239,7 @@ class Engine:
         work = scheduler.share(self._rows(), limits) if plan.admit else plan.work
         parts = ((self._running[id], count) for id, count in work)
         self._work = sorted(((one, self._cut(one, count)) for one, count in parts), key=lambda part: part[0].sequence)
+        self._guess()
         return self._places()
 
     def compute(self) -> list[Output]:
@@ -240,7 +254,7 @@ class Engine:
             if request.done in request.stops:
                 self._keeping.checkpoint(request.held, request.lineage)
             if request.done == len(request.tokens):
-                outputs += self._choose(request, end)
+                outputs += self._choose_all(request, end)
         return outputs
 
     def stats(self) -> Stats:
@@ -257,6 +271,35 @@ class Engine:
         chunk = scheduler.chunk(self._prompt_speed, beside, batch)
         most = max(batch, self._parallel)
         return Limits(slots=self._parallel, cells=self._cells, batch=most, chunk=chunk, turn=self._steps)
+
+    def _guess(self) -> None:
+        """Guesses for the rows that generate, where no prompt is in the step and room is left."""
+        for request, _ in self._work:
+            request.draft = []
+        if self._guesses is None or any(request.done + 1 < len(request.tokens) for request, _ in self._work):
+            return
+        free = self._cells - sum(row.cells + row.pending for row in self._rows()) - scheduler.SLACK
+        room = min(self._decoder.batch, MOST_ROWS) - len(self._work)
+        rows = [Text(one.id, one.tokens, one.prompt_tokens, one.limit - one.chosen) for one, _ in self._work]
+        for id, draft in self._guesses.of(rows, min(room, free)).items():
+            self._running[id].draft = draft
+
+    def _choose_all(self, request: Request, end: int) -> list[Output]:
+        """The next token, and those after it as long as the one before was guessed; `end`: the logits of the last guess."""
+        outputs, draft = [], request.draft
+        for offset in range(len(draft) + 1):
+            outputs += self._choose(request, end - len(draft) + offset)
+            if request.id not in self._running or offset == len(draft) or request.tokens[-1] != draft[offset]:
+                break
+            request.done += 1
+        self._take_back(request)
+        return outputs
+
+    def _take_back(self, request: Request) -> None:
+        """What was computed of guesses beyond the text leaves the cache."""
+        if request.draft and request.sequence >= 0:
+            self._decoder.truncate(request.sequence, request.done)
+        request.draft = []
 
     def _choose(self, request: Request, end: int) -> list[Output]:
         """The next token after a part whose logits lie at `end`, with its chance where that is wanted."""
@@ -277,15 +320,18 @@ class Engine:
         """Who waits and has nothing to read yet is told its place, when it has changed."""
         outputs = []
         for place, request in enumerate(sorted(self._waiting.values(), key=lambda one: (one.rank, one.order)), start=1):
-            if request.place != place and not request.chosen and request.id not in self._outside:
+            if request.place != place and not request.chosen and self._outside.get(request.id) not in self._running:
                 request.place = place
                 outputs.append(Output(request.id, Waiting("queued", place=place)))
         return outputs
 
     def _decode(self, work: Sequence[tuple[Request, int]]) -> tuple[int, list[int]]:
-        parts = [(request.sequence, request.done, request.tokens[request.done : request.done + count]) for request, count in work]
+        parts = [
+            (request.sequence, request.done, [*request.tokens[request.done : request.done + count], *request.draft])
+            for request, count in work
+        ]
         # Where the others would have to begin anew, they are not disturbed.
-        self._keeping.make_room(self._lineages(), sum(count for _, count in work), self._cells)
+        self._keeping.make_room(self._lineages(), sum(len(tokens) for _, _, tokens in parts), self._cells)
         may_end = len(work) == 1 or (self._decoder.truncates and self._interrupted < MOST_INTERRUPTED)
         if not self._abandoned.begin({request.id for request, _ in work}, may_end=may_end):
             return INTERRUPTED, []
@@ -293,7 +339,7 @@ class Engine:
         try:
             if self._adapters and work:
                 self._decoder.adapt(work[0][0].scales)
-            status, ends = self._decoder.decode(parts)
+            status, ends = self._decoder.decode(parts, [1 + len(request.draft) for request, _ in work])
         finally:
             self._abandoned.end()
         self._steps += 1
@@ -336,6 +382,9 @@ class Engine:
             return []
         if status == NO_ROOM and self._keeping.clear():
             return []
+        if status == NO_ROOM and any(request.draft for request in involved):
+            self._cells = min(self._cells, sum(row.cells + row.pending for row in self._rows()) + scheduler.SLACK)
+            return []
         if status == NO_ROOM and len(self._running) > 1:
             # There is less room than we counted: count less, so that the next step sends a row out.
             rows = self._rows()
@@ -368,29 +417,31 @@ class Engine:
 
     def _arrivals(self) -> list[Row]:
         """Who waits to be let in; not those who wait outside for what another one is about to compute."""
-        self._outside = set()
+        before, self._outside = self._outside, {}
         rows = []
         running = [request.held for request in self._running.values()] if self._waiting else []
-        for request in self._waiting.values():
+        computing = [one for one in self._running.values() if one.done < one.prompt_tokens]
+        for request in sorted(self._waiting.values(), key=lambda one: (one.rank, one.order)):
             there = self._keeping.there(request.wanted, running)
             length = there.length if there else 0
-            if self._waits_outside(request, length):
-                self._outside.add(request.id)
+            first = self._first(request, computing, length, before.get(request.id))
+            if first is not None:
+                self._outside[request.id] = first
                 continue
+            computing.append(request)
             shared = length if there and any(one.sequence == there.sequence for one in running) else 0
             rows.append(Row(request.id, request.rank, request.order, 0, len(request.tokens) - shared, request.scales))
         return rows
 
-    def _waits_outside(self, request: Request, there: int) -> bool:
-        for other in self._running.values():
-            if other.done < other.prompt_tokens:
-                coming = Held(other.sequence, other.tokens[: other.prompt_tokens], other.scales, False, other.chat, other.rank)
-                length = prefix.worth_waiting_for(request.wanted, coming, there)
-                if length > other.done:
-                    if not self._decoder.truncates:
-                        other.stops.add(length)
-                    return True
-        return False
+    def _first(self, request: Request, computing: Sequence[Request], there: int, before: int | None) -> int | None:
+        """The request that is about to compute what this one begins with, where it is worth to wait for that (still, for `before`)."""
+        for other in computing:
+            length = prefix.worth_waiting_for(request.wanted, other.coming, there, least=1 if other.id == before else prefix.WORTH_WAITING)
+            if length > other.done:
+                if not self._decoder.truncates:
+                    other.stops.add(length)
+                return other.id
+        return None
 
     def _cut(self, request: Request, count: int) -> int:
         """How many of `count` tokens go into this step: a prompt halts where a copy of it is to be kept."""
@@ -407,9 +458,10 @@ class Engine:
         if request.cached < 0:
             request.cached = place.length
             self._cached_tokens += place.length
-        if not self._decoder.truncates and request.done < request.prompt_tokens - 1:
-            # The next turn begins with this prompt, and the same question asked again needs all of it but the last token.
-            request.stops.add(request.prompt_tokens - 1)
+        if not self._decoder.truncates:
+            # The next turn begins with this prompt, the same question asked again needs all of it but the last token, and where it
+            # parts from earlier ones others may part too.
+            request.stops |= {request.prompt_tokens - 1, self._keeping.parting(request.wanted)}
         self._running[id] = request
 
     def _move_out(self, id: int) -> None:
@@ -420,12 +472,15 @@ class Engine:
     def _end(self, id: int, *, keep: bool = True) -> None:
         request = self._running.pop(id, None) or self._waiting.pop(id, None)
         if request is not None:
+            if self._guesses is not None:
+                self._guesses.forget(id)
             self._leave(request, keep=keep)
             request.chain.close()
         self._abandoned.discard(id)
 
     def _leave(self, request: Request, *, keep: bool = True) -> None:
         if request.sequence >= 0:
+            self._take_back(request)
             if keep:
                 self._keeping.keep(request.sequence, request.held, request.lineage)
             else:

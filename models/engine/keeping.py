@@ -66,6 +66,12 @@ class Keeping:
         """The best that `wanted` could go on from now."""
         return prefix.match(wanted, [*self.held, *running], cuts=self._decoder.truncates, reaches=self._reaches)
 
+    def parting(self, wanted: Held) -> int:
+        """Where `wanted` parts from the one that is most like it of all that are kept; 0 where that is too early to matter."""
+        alike = (prefix.common(one.tokens, wanted.tokens) for one in self._kept.values() if one.group == wanted.group)
+        length = min(max(alike, default=0), len(wanted.tokens) - 1)
+        return length if length >= prefix.WORTH_WAITING else 0
+
     def enter(self, wanted: Held, running: Sequence[Held], lineages: dict[int, Lineage]) -> Place:
         """A sequence for a request, with as many of its tokens as are there. `lineages`: of those that run."""
         found = self.there(wanted, running)

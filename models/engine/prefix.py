@@ -77,15 +77,15 @@ def match(wanted: Held, held: Iterable[Held], *, cuts: bool, reaches: Callable[[
     return found
 
 
-def worth_waiting_for(wanted: Held, coming: Held, there: int) -> int:
+def worth_waiting_for(wanted: Held, coming: Held, there: int, *, least: int = WORTH_WAITING) -> int:
     """How many first tokens of `wanted` the request `coming` is about to compute; 0 where it isn't worth to wait for them.
 
-    `there`: how many could be had without waiting. Nobody waits for a request that comes after it in the order of ranks.
+    `there`: how many could be had without waiting; `least`: how many more there must be. Nobody waits for a request that comes after it in the order of ranks.
     """
     if coming.group != wanted.group or coming.rank > wanted.rank:
         return 0
     length = min(common(coming.tokens, wanted.tokens), len(wanted.tokens) - 1)
-    return length if length - there >= WORTH_WAITING else 0
+    return length if length - there >= least else 0
 
 
 def clip(lineage: Lineage, length: int) -> Lineage:

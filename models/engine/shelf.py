@@ -85,7 +85,7 @@ class Shelf:
             if entry.group != repr(group):
                 continue
             length = min(prefix.common(entry.tokens, tokens), len(tokens) - 1)
-            if (cuts or length == len(entry.tokens)) and (best is None or length > best.length):
+            if (cuts or length == len(entry.tokens)) and length > (best.length if best else 0):
                 best = Found(name, entry.tokens, length)
         return best
 
@@ -242,6 +242,6 @@ def fingerprint(model: Path, *parts: object) -> str:
     found.update(struct.pack("<Q", size))
     with model.open("rb") as file:
         for index in range(64):
-            file.seek(size * index // 64)
+            file.seek(max(0, size - 16_384) * index // 63)
             found.update(file.read(16_384))
     return found.hexdigest()[:16]
