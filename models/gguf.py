@@ -54,7 +54,8 @@ class Header(msgspec.Struct, frozen=True):
     """A model as its file describes it. `context_length` in tokens, `parameters` as a count, sizes in bytes; 0 or "" where it is silent.
 
     Of a model in several files, `file_size` is of all, `parameters` of the first. `kv_bytes_per_token` is one token's share of a
-    KV cache of 16-bit values, over all layers.
+    KV cache of 16-bit values, over all layers. `pooling`: how many tokens become one vector, by llama.cpp's number;
+    None where the file says nothing of it.
     """
 
     architecture: str
@@ -68,6 +69,7 @@ class Header(msgspec.Struct, frozen=True):
     embedding: int
     heads: int
     kv_bytes_per_token: int
+    pooling: int | None = None
 
 
 def read_header(path: Path) -> Header:
@@ -241,4 +243,5 @@ def _describe(values: dict[str, Any], parameters: int, size: int) -> Header:
         embedding=embedding,
         heads=heads,
         kv_bytes_per_token=2 * layers * kv_heads * both,
+        pooling=number("pooling_type") if f"{architecture}.pooling_type" in values else None,
     )

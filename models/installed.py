@@ -40,7 +40,7 @@ class InstalledModel(msgspec.Struct, frozen=True):
     """
 
     id: str
-    kind: str  # chat | embedding
+    kind: str  # chat | embedding | rerank
     path: Path
     size_bytes: int
     source: str
@@ -58,7 +58,9 @@ def embedder_info(model: InstalledModel, precision: str = "fp32") -> EmbedderInf
     """What an index must know of an embedding model, without loading it. BadRequest for a model of another kind."""
     facts = model.embedding
     if facts is None:
-        raise BadRequest(f"{model.id} is not an embedding model.", hint="Choose one of kind embedding: see `ondol models list`.")
+        gguf = "It answers /v1/embeddings; stores are filled by a sentence-transformers model."
+        other = "Choose one of kind embedding: see `ondol models list`."
+        raise BadRequest(f"{model.id} is no model that stores are filled with.", hint=gguf if model.kind == "embedding" else other)
     parts = (model.sha256, facts.digest, facts.query_prefix, facts.passage_prefix, str(facts.dimensions))
     # The id and the precision in front are for people who read the book.
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]

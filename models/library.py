@@ -27,7 +27,7 @@ from app.core import egress
 from app.core.errors import BadRequest, CallerError, Conflict, EgressRefused, ItemError, ModelNotFound, foreign
 from app.core.locks import FileLock
 from models import catalogue, disk, names
-from models.installed import RECORD, InstalledModel, ModelRecord, read_model
+from models.installed import RECORD, InstalledModel, ModelRecord, embedder_info, read_model
 from models.pull import fetch
 from models.pull.spec import Progress, Spec, Told, parse
 from models.pull.stage import stage
@@ -72,13 +72,18 @@ class Library:
         return self._default("chat", lambda model: (-model.size_bytes, model.id))
 
     def default_embedder(self) -> InstalledModel | None:
-        """The embedding model that `use` named; else the one pulled first: another one would want every store embedded again."""
+        """The embedding model that `use` named; else the one pulled first: another one would want every store embedded again.
+
+        A GGUF is never it: stores are filled by sentence-transformers.
+        """
         return self._default("embedding", lambda model: (model.pulled_at, model.id))
 
     def use(self, id: str) -> InstalledModel:
         """Make this model the default of its kind, durably."""
         with self._changing():
             model = self.find(id)
+            if model.kind == "embedding":
+                embedder_info(model)  # refuses a GGUF
             self._write_defaults({**self._defaults(), model.kind: model.id})
         return model
 
@@ -228,7 +233,7 @@ class Library:
         return next((model for model in self.list() if model.source == spec.text), None)
 
     def _default(self, kind: str, order: Callable[[InstalledModel], tuple[float, str]]) -> InstalledModel | None:
-        models = [model for model in self.list() if model.kind == kind]
+        models = [model for model in self.list() if model.kind == kind and (kind != "embedding" or model.embedding is not None)]
         chosen = self._defaults().get(kind)
         return next((model for model in models if model.id == chosen), None) or min(models, key=order, default=None)
 

@@ -19,14 +19,15 @@ import msgspec
 from app.core.errors import BadRequest, ItemError
 from models import disk, names
 from models.embedding_folder import card, read_facts
-from models.gguf import read_header
+from models.engine.vectors import RANK
+from models.gguf import Header, read_header
 from models.installed import ModelRecord
 from models.pull.choose import Choice, choose
 from models.pull.spec import Progress, Told
 
 ARCHIVES = {".zip", ".whl"}
-# Encoders and image projectors: they load in llama.cpp, but don't write.
-_NOT_CHAT = {
+# Encoders: they load in llama.cpp, but don't write.
+_ENCODERS = {
     "bert",
     "nomic-bert",
     "nomic-bert-moe",
@@ -35,9 +36,9 @@ _NOT_CHAT = {
     "modern-bert",
     "neo-bert",
     "eurobert",
-    "t5encoder",
-    "clip",
 }
+# What is a part of another model, or read by its own programs alone.
+_PARTS = {"clip", "t5encoder"}
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -112,13 +113,11 @@ def _describe(
         return msgspec.structs.replace(record, id=_named(id), licence=licence or record.licence, embedding=read_facts(target, id))
     main = choice.target(choice.files[0])
     header = read_header(target / main)
-    if header.architecture in _NOT_CHAT:
-        raise BadRequest(
-            f"{main} is no chat model ({header.architecture}).",
-            hint="Embedding models are taken as sentence-transformers folders, for example hf:OWNER/NAME.",
-        )
+    if header.architecture in _PARTS:
+        raise BadRequest(f"{main} is no model of its own ({header.architecture}).", hint="Give the GGUF of a whole model.")
     return msgspec.structs.replace(
         record,
+        kind=_kind(header),
         id=_named(names.gguf_id(PurePosixPath(main).stem, delivered.container)),
         main=main,
         quant=record.quant or header.quantisation,
@@ -127,6 +126,13 @@ def _describe(
         # A split model's first part counts its own tensors alone.
         parameters=header.parameters if len(files) == 1 else None,
     )
+
+
+def _kind(header: Header) -> str:
+    """What a GGUF is for: only models that write say nothing of how their tokens become one vector."""
+    if header.pooling == RANK:
+        return "rerank"
+    return "embedding" if header.pooling or header.architecture in _ENCODERS else "chat"
 
 
 def _named(id: str) -> str:

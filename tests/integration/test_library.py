@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from tiny_models import gguf_bytes, sentence_files, wheel, write_files
+from tiny_vectors import embedder, reranker
 
 from app.core.errors import BadRequest, Conflict, DiskFull, ItemError, ModelNotFound, NotFound
 from app.core.locks import FileLock
@@ -165,10 +166,19 @@ def test_a_zip_that_is_damaged_is_refused(library: Library, tmp_path: Path) -> N
     assert len(library.list()) == 4
 
 
-def test_an_encoder_in_a_gguf_is_no_chat_model(library: Library, tmp_path: Path) -> None:
-    (tmp_path / "encoder.gguf").write_bytes(gguf_bytes(architecture="nomic-bert"))
-    with pytest.raises(BadRequest, match="no chat model"):
-        library.pull(f"file:{tmp_path / 'encoder.gguf'}")
+def test_a_part_of_another_model_is_no_model(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "vision.gguf").write_bytes(gguf_bytes(architecture="clip"))
+    with pytest.raises(BadRequest, match="no model of its own"):
+        library.pull(f"file:{tmp_path / 'vision.gguf'}")
+
+
+def test_a_gguf_that_embeds_or_reranks_is_no_chat_model_nor_what_stores_are_filled_with(tmp_path: Path) -> None:
+    library = Library(tmp_path / "models")
+    made = [library.pull(f"file:{make(tmp_path / name)}") for name, make in (("e.gguf", embedder), ("r.gguf", reranker))]
+    assert [model.kind for model in made] == ["embedding", "rerank"]
+    assert (library.default_chat(), library.default_embedder()) == (None, None)
+    with pytest.raises(BadRequest, match="stores are filled"):
+        library.use("e")
 
 
 def test_a_disk_without_room_is_refused_with_the_numbers_before_anything_is_written(

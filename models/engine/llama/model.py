@@ -14,11 +14,12 @@ from models.engine.adapters import AdapterFile
 from models.engine.grammar.rule import Rule
 from models.engine.infill import InfillTokens
 from models.engine.llama.adapters import Adapters
-from models.engine.llama.binding import Log, self_test
+from models.engine.llama.binding import Log
 from models.engine.llama.chain import Chain
 from models.engine.llama.decoder import Decoder
 from models.engine.llama.guard import Grammar, Guard
 from models.engine.llama.spelling import Speller
+from models.engine.llama.weights import load
 from models.engine.reasoning import TAGS
 from models.engine.sampling import Link
 
@@ -38,24 +39,7 @@ class Model:
         progress: Callable[[float], None] | None = None,
     ) -> None:
         self._log = Log()
-        self_test()
-        native.llama_backend_init()
-        params = native.llama_model_default_params()
-        params.n_gpu_layers = gpu_layers
-
-        def on_progress(value: float, _data: object) -> bool:
-            if progress is not None:
-                progress(value)
-            return True
-
-        params.progress_callback = native.llama_progress_callback(on_progress)
-        self._handle: Any = native.llama_model_load_from_file(str(path).encode("utf-8"), params)
-        if not self._handle:
-            raise BadRequest(
-                f"llama.cpp can't load {path.name}: {self._log.reason('no reason given')}.",
-                hint="Pull the model again, or choose another file.",
-                code="bad_model_file",
-            )
+        self._handle: Any = load(path, self._log, gpu_layers=gpu_layers, progress=progress)
         if not native.llama_model_has_decoder(self._handle) or native.llama_model_is_diffusion(self._handle):
             raise BadRequest(f"{path.name} is no model that writes text.", hint="Choose a chat model.", code="bad_model_file")
         self._adapters = Adapters(self._handle, adapters, self._log)
