@@ -1,0 +1,105 @@
+"""One request's failure stays its own: a batch that llama.cpp can't compute, a sampler that breaks. Over a real model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_bench import FACTS, Bench, alone, run, story, submit
+
+from app.core.errors import OndolError
+from app.core.records import Generation, Piece
+from models.engine.decoding import NO_ROOM
+from models.engine.engine import Engine
+from models.engine.llama.decoder import Decoder
+
+TOPICS = ("a river", "a king", "a lamp")
+
+
+@pytest.fixture(scope="module")
+def bench(smollm2: Path) -> Iterator[Bench]:
+    bench = Bench(smollm2)
+    yield bench
+    bench.close()
+
+
+class Poisoned:
+    """The real decoder, but that a batch with this token in it fails, after llama.cpp has written some of it."""
+
+    def __init__(self, decoder: Decoder, token: int, status: int) -> None:
+        self._decoder, self._token, self._status = decoder, token, status
+        self.failures = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._decoder, name)
+
+    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[int, list[int]]:
+        if any(self._token in tokens for _, _, tokens in parts):
+            self.failures += 1
+            self._decoder.decode(parts)
+            return self._status, []
+        return self._decoder.decode(parts)
+
+
+def poisoned(bench: Bench, word: str, status: int) -> tuple[Engine, Poisoned]:
+    (token,) = bench.model.tokenize(word, special=False)
+    decoder = Poisoned(bench.decoder(), token, status)
+    return Engine(bench.model, decoder, context=8192, clock=lambda: 0.0), decoder
+
+
+@pytest.mark.parametrize("status", [-3, NO_ROOM])
+def test_a_row_that_llama_cpp_can_not_compute_ends_alone_and_the_others_write_what_they_write_alone(bench: Bench, status: int) -> None:
+    requests = [story(topic, 16) for topic in TOPICS]
+    expected = [alone(bench, request) for request in requests]
+    engine, decoder = poisoned(bench, " zebra", status)
+    for id, request in enumerate(requests):
+        submit(bench, engine, id, request)
+    submit(bench, engine, 99, story("a zebra", 16))
+    found = run(engine)
+    assert isinstance(found[99][1], OndolError)
+    assert decoder.failures >= 2
+    assert [found[id][0] for id in range(len(requests))] == expected
+    assert all(isinstance(found[id][1], Piece) for id in range(len(requests)))
+
+
+def test_a_failure_deep_in_a_long_prompt_ends_that_request_and_its_cells_come_back(bench: Bench) -> None:
+    engine, _ = poisoned(bench, " zebra", -2)
+    submit(bench, engine, 1, Generation(prompt=f"{FACTS[:1000]} a zebra", max_tokens=4))
+    found = run(engine)
+    assert isinstance(found[1][1], OndolError)
+    assert "status -2" in str(found[1][1])
+    assert engine.stats().cells_used == 0
+    submit(bench, engine, 2, story("a river", 8))
+    assert run(engine)[2][0] == alone(bench, story("a river", 8))
+
+
+class Breaking:
+    """A speech that raises at its third token."""
+
+    stopped = called = False
+
+    def __init__(self) -> None:
+        self.fed = 0
+
+    def feed(self, data: bytes) -> Any:
+        self.fed += 1
+        if self.fed == 3:
+            raise ValueError("a fault of ours")
+        from models.engine.speech import Said
+
+        return Said("x")
+
+
+def test_an_exception_in_one_rows_speech_ends_that_row_alone(bench: Bench) -> None:
+    expected = alone(bench, story("a river", 12))
+    engine = bench.engine()
+    submit(bench, engine, 1, story("a river", 12))
+    request = story("a king", 12)
+    engine.submit(2, bench.prompter.tokens(request), request, speech=Breaking())  # type: ignore[arg-type]
+    found = run(engine)
+    assert found[2][0] == "xx"
+    assert isinstance(found[2][1], OndolError)
+    assert "a fault of ours" in str(found[2][1])
+    assert found[1][0] == expected
