@@ -80,7 +80,8 @@ def match(wanted: Held, held: Iterable[Held], *, cuts: bool, reaches: Callable[[
 def worth_waiting_for(wanted: Held, coming: Held, there: int, *, least: int = WORTH_WAITING) -> int:
     """How many first tokens of `wanted` the request `coming` is about to compute; 0 where it isn't worth to wait for them.
 
-    `there`: how many could be had without waiting; `least`: how many more there must be. Nobody waits for a request that comes after it in the order of ranks.
+    `there`: how many could be had without waiting; `least`: how many more there must be. Nobody waits for a request that comes
+    after it in the order of ranks.
     """
     if coming.group != wanted.group or coming.rank > wanted.rank:
         return 0
