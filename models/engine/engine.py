@@ -15,13 +15,14 @@ what the others had in it is computed again. So a cancel waits for milliseconds;
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from app.core.errors import BadRequest, Busy, ContextLengthExceeded, OndolError
+from app.core.errors import BadRequest, Busy, ContextLengthExceeded, OndolError, foreign
 from app.core.records import Generation, Piece, Priority, Usage, Waiting
 from models.engine import prefix, sampling, scheduler
 from models.engine.adapters import Scales, scales
@@ -35,7 +36,9 @@ from models.engine.scheduler import Limits, Row
 from models.engine.shelf import Shelf
 from models.engine.speculation import Guesses, Speculation, Text
 from models.engine.speech import Said, Speech
+from models.engine.trials import Trials
 
+log = logging.getLogger(__name__)
 STEP_SECONDS = 0.1  # of prompts beside rows that generate; less where a step of theirs is much shorter
 STEPS_LOST = 1.5  # how many of their own steps prompts may cost them in one step
 PROMPT_SECONDS = 1.0
@@ -154,6 +157,7 @@ class Engine:
         self._guesses = Guesses(speculation) if speculation and decoder.truncates and not decoder.window else None
         self._abandoned = Abandoned(decoder.interrupt)
         self._interrupted = 0
+        self._trials = Trials()
         self._prompt_speed = 0.0  # seconds per token
         self._pace = 0.0  # seconds of a step without prompts
         self._order = self._cached_tokens = self._prompt_tokens = self._completion_tokens = self._evictions = self._steps = 0
@@ -237,7 +241,7 @@ class Engine:
             self._move_in(id)
         # Who was let in may have found most of its prompt.
         work = scheduler.share(self._rows(), limits) if plan.admit else plan.work
-        parts = ((self._running[id], count) for id, count in work)
+        parts = ((self._running[id], count) for id, count in self._trials.narrow(work))
         self._work = sorted(((one, self._cut(one, count)) for one, count in parts), key=lambda part: part[0].sequence)
         self._guess()
         return self._places()
@@ -247,14 +251,19 @@ class Engine:
         work, self._work = self._work, []
         status, ends = self._decode(work)
         if status:
-            return self._failed(status, [request for request, _ in work])
+            return self._failed(status, work)
+        self._trials.passed()
         outputs = []
         for (request, count), end in zip(work, ends, strict=True):
             request.done += count
             if request.done in request.stops:
                 self._keeping.checkpoint(request.held, request.lineage)
             if request.done == len(request.tokens):
-                outputs += self._choose_all(request, end)
+                try:
+                    outputs += self._choose_all(request, end)
+                # One row's sampler, grammar or speech must not end the others.
+                except Exception as error:  # noqa: BLE001
+                    outputs.append(self._broken(request, error))
         return outputs
 
     def stats(self) -> Stats:
@@ -374,15 +383,20 @@ class Engine:
         usage = Usage(request.prompt_tokens, request.chosen, max(0, request.cached))
         return Output(request.id, Piece(said.text, reason, usage, said.reasoning, said.calls))
 
-    def _failed(self, status: int, involved: Sequence[Request]) -> list[Output]:
-        """What a batch that came to nothing means: once more, with fewer rows, or the end of those in it."""
+    def _broken(self, request: Request, error: Exception) -> Output:
+        log.error("a row failed after %d tokens", request.chosen, exc_info=error)
+        self._end(request.id, keep=False)
+        return Output(request.id, foreign(error))
+
+    def _failed(self, status: int, work: Sequence[tuple[Request, int]]) -> list[Output]:
+        """What a batch that came to nothing means: once more, with fewer rows, or the end of the one row that it fails with."""
         if status == INTERRUPTED:
-            for request in involved:
+            for request, _ in work:
                 self._put_right(request)
             return []
         if status == NO_ROOM and self._keeping.clear():
             return []
-        if status == NO_ROOM and any(request.draft for request in involved):
+        if status == NO_ROOM and any(request.draft for request, _ in work):
             self._cells = min(self._cells, sum(row.cells + row.pending for row in self._rows()) + scheduler.SLACK)
             return []
         if status == NO_ROOM and len(self._running) > 1:
@@ -390,12 +404,15 @@ class Engine:
             rows = self._rows()
             self._cells = min(self._cells, sum(row.cells + row.pending for row in rows) - 1)
             return []
-        for request in involved:
-            self._end(request.id, keep=False)
+        log.warning("llama.cpp could not compute a batch of %d rows (status %d)", len(work), status)
+        for request, _ in work:
+            self._put_right(request)
+        given_up = self._trials.failed([(request.id, count) for request, count in work])
+        if given_up is None:
+            return []
+        self._end(given_up, keep=False)
         message = f"llama.cpp could not compute this request (status {status})."
-        return [
-            Output(request.id, OndolError(message, hint="Try again; if it happens again, load the model anew.")) for request in involved
-        ]
+        return [Output(given_up, OndolError(message, hint="Try again; if it happens again, load the model anew."))]
 
     def _put_right(self, request: Request) -> None:
         """The cache holds a request's `done` tokens again, and nothing of what an interrupted batch wrote."""
