@@ -35,12 +35,12 @@ class Poisoned:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder, name)
 
-    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[int, list[int]]:
+    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]], *rest: Any) -> tuple[int, list[int]]:
         if any(self._token in tokens for _, _, tokens in parts):
             self.failures += 1
-            self._decoder.decode(parts)
+            self._decoder.decode(parts, *rest)
             return self._status, []
-        return self._decoder.decode(parts)
+        return self._decoder.decode(parts, *rest)
 
 
 def poisoned(bench: Bench, word: str, status: int) -> tuple[Engine, Poisoned]:
