@@ -26,7 +26,7 @@ def bench(smollm2: Path) -> Iterator[Bench]:
 
 
 class Poisoned:
-    """The real decoder, but that a batch with this token in it fails, after llama.cpp has written some of it."""
+    """The real decoder, but that a batch with this token in it fails; after an error llama.cpp has written some of it."""
 
     def __init__(self, decoder: Decoder, token: int, status: int) -> None:
         self._decoder, self._token, self._status = decoder, token, status
@@ -38,7 +38,8 @@ class Poisoned:
     def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]], *rest: Any) -> tuple[int, list[int]]:
         if any(self._token in tokens for _, _, tokens in parts):
             self.failures += 1
-            self._decoder.decode(parts, *rest)
+            if self._status < 0:
+                self._decoder.decode(parts, *rest)
             return self._status, []
         return self._decoder.decode(parts, *rest)
 
