@@ -50,11 +50,10 @@ def poisoned(bench: Bench, word: str, status: int) -> tuple[Engine, Poisoned]:
     return Engine(bench.model, decoder, context=8192, clock=lambda: 0.0), decoder
 
 
-@pytest.mark.parametrize("status", [-3, NO_ROOM])
-def test_a_row_that_llama_cpp_can_not_compute_ends_alone_and_the_others_write_what_they_write_alone(bench: Bench, status: int) -> None:
+def test_a_row_that_llama_cpp_can_not_compute_ends_alone_and_the_others_write_what_they_write_alone(bench: Bench) -> None:
     requests = [story(topic, 16) for topic in TOPICS]
     expected = [alone(bench, request) for request in requests]
-    engine, decoder = poisoned(bench, " zebra", status)
+    engine, decoder = poisoned(bench, " zebra", -3)
     for id, request in enumerate(requests):
         submit(bench, engine, id, request)
     submit(bench, engine, 99, story("a zebra", 16))
@@ -63,6 +62,16 @@ def test_a_row_that_llama_cpp_can_not_compute_ends_alone_and_the_others_write_wh
     assert decoder.failures >= 2
     assert [found[id][0] for id in range(len(requests))] == expected
     assert all(isinstance(found[id][1], Piece) for id in range(len(requests)))
+
+
+def test_a_row_that_there_is_never_room_for_ends_and_the_others_get_on(bench: Bench) -> None:
+    engine, _ = poisoned(bench, " zebra", NO_ROOM)
+    for id, topic in enumerate(TOPICS):
+        submit(bench, engine, id, story(topic, 8))
+    submit(bench, engine, 99, story("a zebra", 8))
+    found = run(engine)
+    assert isinstance(found[99][1], OndolError)
+    assert all(isinstance(found[id][1], Piece) for id in range(len(TOPICS)))
 
 
 def test_a_failure_deep_in_a_long_prompt_ends_that_request_and_its_cells_come_back(bench: Bench) -> None:
