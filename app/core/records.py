@@ -148,6 +148,7 @@ class Generation(msgspec.Struct, frozen=True):
     """A request for text: either `messages` (the model's chat template is applied) or a raw `prompt`.
 
     `tools` are OpenAI's (`{"type": "function", "function": {...}}`); `tool_choice` is "auto", "none", "required" or a function's name.
+    `thinking_tokens`: what a model may think at most before it answers; None: as long as it likes.
     `max_tokens` None: until the model ends or the context is full. `stop` strings are never handed out. `logprobs`: how many
     alternatives stand beside each token's own chance; None: no chances. `logit_bias` is added to the scores of tokens, by id.
     `suffix`: the text between `prompt` and it is wanted; `files` are (name, text) of others that help with it. `adapters` None:
@@ -170,6 +171,7 @@ class Generation(msgspec.Struct, frozen=True):
     tools: tuple[dict[str, Any], ...] = ()
     tool_choice: str = "auto"
     parallel_tool_calls: bool = True
+    thinking_tokens: int | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):

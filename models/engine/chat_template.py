@@ -19,7 +19,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 import jinja2
@@ -31,6 +31,8 @@ from app.core.records import Generation, Message
 from models.engine import reasoning
 from models.engine.bounds import Bounds
 from models.engine.infill import InfillTokens, infill
+from models.engine.tools.families import Learned, learn
+from models.engine.tools.history import written
 
 PLAIN = "{% for m in messages %}{{ m.role | capitalize }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 PLAIN_STOP = ("\nUser:", "\nSystem:")
@@ -82,15 +84,41 @@ class ChatTemplate:
         environment.filters["tojson"] = _to_json
         environment.globals.update(raise_exception=_raise, strftime_now=lambda form: now().strftime(form))
         self._values = {"bos_token": bos, "eos_token": eos}
+        self._source = source
         self.stop = () if source else PLAIN_STOP
         try:
             self._template = self._bounds.run(lambda: environment.from_string(source or PLAIN))
         except (jinja2.TemplateError, MemoryError, TimeoutError) as error:
             raise BadRequest(f"The model's chat template can't be read: {error}", code="bad_chat_template") from None
 
-    def render(self, messages: Sequence[Message], values: Mapping[str, Any], mark: Callable[[str], str] = str) -> str:
+    @cached_property
+    def learned(self) -> Learned:
+        """How its model writes tool calls, and how it takes tools and calls."""
+
+        def tried(messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]]) -> str | None:
+            try:
+                return self._run({"messages": messages, **({"tools": tools} if tools else {})})
+            except BadRequest:
+                return None
+
+        return learn(self._source, tried)
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        values: Mapping[str, Any],
+        mark: Callable[[str], str] = str,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
         """The prompt; `mark` is applied to every text that came from outside. BadRequest where the template refuses it."""
-        given = _marked({**values, "messages": [_plain(message) for message in messages]}, mark)
+        plain: Sequence[Mapping[str, Any]] = [_plain(message) for message in messages]
+        offered = {"tools": list(tools)} if tools else {}
+        if tools or any(message.tool_calls or message.role == "tool" for message in messages):
+            plain = written(plain, tools, self.learned.habits)
+            offered = offered if self.learned.habits.tools else {}
+        return self._run(_marked({**values, **offered, "messages": plain}, mark))
+
+    def _run(self, given: Mapping[str, Any]) -> str:
         try:
             return self._bounds.run(lambda: self._template.render({**self._values, "add_generation_prompt": True, **given}))
         # A template is a stranger's program: whatever it raises concerns these messages alone.
@@ -121,7 +149,7 @@ class Prompter:
         else:
             if not request.messages:
                 raise BadRequest("There are no messages.", hint="Send at least one message, or a prompt.", param="messages")
-            text = self.template.render(request.messages, request.template_values, self._mark)
+            text = self.template.render(request.messages, request.template_values, self._mark, _offered(request))
             opened = reasoning.opened(text)
             tokens = [token for part, special in _parts(text) for token in self._vocabulary.tokenize(part, special=special)]
         bos = self._vocabulary.bos
@@ -133,7 +161,7 @@ class Prompter:
 
     def rendered(self, request: Generation) -> str:
         """The prompt that the messages become, as text."""
-        return self.template.render(request.messages, request.template_values)
+        return self.template.render(request.messages, request.template_values, tools=_offered(request))
 
     def _raw(self, request: Generation, prompt: str) -> list[int]:
         if request.suffix is None:
@@ -148,6 +176,10 @@ class Prompter:
     def _mark(self, text: str) -> str:
         text = text.replace(_OPEN, "").replace(_CLOSE, "")
         return self._control.sub(lambda found: f"{_OPEN}{found[0]}{_CLOSE}", text) if self._control else text
+
+
+def _offered(request: Generation) -> tuple[dict[str, Any], ...]:
+    return () if request.tool_choice == "none" else request.tools
 
 
 def _parts(text: str) -> list[tuple[str, bool]]:

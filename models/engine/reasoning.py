@@ -1,4 +1,4 @@
-"""What a model thinks before it answers is told apart from the answer: `<think>...</think>` at the start of its text. Pure.
+"""What a model thinks before it answers is told apart from the answer: a pair of tags at the start of its text. Pure.
 
     start -> thinking -> blank -> answer        what stands before the first word of the answer is dropped
     start ----------------------> answer        the text begins with anything else: tags in it are text
@@ -11,14 +11,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-_PAIRS = {"<think>": "</think>", "<thinking>": "</thinking>"}
-TAGS = frozenset((*_PAIRS, *_PAIRS.values()))
+PAIRS = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "[THINK]": "[/THINK]",
+    "<|START_THINKING|>": "<|END_THINKING|>",
+    "<seed:think>": "</seed:think>",
+    "<|channel>thought\n": "<channel|>",
+}
+TAGS = frozenset((*PAIRS, *PAIRS.values(), "<|channel>"))
 
 
 def opened(prompt: str) -> str:
     """The tag that a prompt leaves open at its end, so that the model goes on within it; empty for none."""
     end = prompt.rstrip()
-    return next((tag for tag in _PAIRS if end.endswith(tag)), "")
+    return next((tag for tag in PAIRS if end.endswith(tag)), "")
 
 
 class Thoughts:
@@ -54,11 +61,11 @@ class Thoughts:
 
     def _begin(self) -> None:
         text = self._held.lstrip()
-        tag = next((tag for tag in _PAIRS if text.startswith(tag)), "")
-        if not tag and any(one.startswith(text) for one in _PAIRS):
+        tag = next((tag for tag in PAIRS if text.startswith(tag)), "")
+        if not tag and any(one.startswith(text) for one in PAIRS):
             return
         if tag or self._opened:
-            self._state, self._close, self._held = "thinking", _PAIRS[tag or self._opened], text[len(tag) :]
+            self._state, self._close, self._held = "thinking", PAIRS[tag or self._opened], text[len(tag) :]
         else:
             self._state = "answer"
 

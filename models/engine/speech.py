@@ -1,12 +1,12 @@
-"""One answer on its way out: a token's bytes become text, or thoughts. Pure.
+"""One answer on its way out: a token's bytes become text, thoughts, or tool calls. Pure.
 
-bytes -> characters, stop strings (`text_stream`) -> reasoning apart from the answer (`reasoning`)
+bytes -> characters, stop strings (`text_stream`) -> reasoning apart from the answer (`reasoning`) -> calls apart from text (`tools`)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from app.core.records import CallPart
 from models.engine.reasoning import Thoughts
@@ -25,17 +25,27 @@ class Said(NamedTuple):
         return Said(self.text + after.text, self.reasoning + after.reasoning, self.calls + after.calls)
 
 
+class Listener(Protocol):
+    """Tells what an answer's text holds apart (`tools.calls`, `tools.harmony`)."""
+
+    def feed(self, text: str) -> Said:
+        """Take the next text in; what is certain by now."""
+        ...
+
+    def finish(self) -> Said:
+        """The end: what was held back."""
+        ...
+
+
 class Speech:
-    """`thoughts` tells reasoning from the answer; None where all of it is text (raw prompts)."""
+    """`thoughts` tells reasoning from the answer, `listener` calls from its text; None where all of it is text (raw prompts).
 
-    def __init__(self, stop: Iterable[str] = (), thoughts: Thoughts | None = None) -> None:
-        self._stream, self._thoughts = TextStream(stop), thoughts
-        self._called = False
+    `called`: whether a tool call was handed out.
+    """
 
-    @property
-    def called(self) -> bool:
-        """Whether a tool call was handed out."""
-        return self._called
+    def __init__(self, stop: Iterable[str] = (), thoughts: Thoughts | None = None, listener: Listener | None = None) -> None:
+        self._stream, self._thoughts, self._listener = TextStream(stop), thoughts, listener
+        self.called = False
 
     @property
     def stopped(self) -> bool:
@@ -44,17 +54,21 @@ class Speech:
 
     def feed(self, data: bytes) -> Said:
         """Take the next bytes in."""
-        text = self._stream.feed(data)
-        if self._thoughts is None:
-            return Said(text)
-        reasoning, answer = self._thoughts.feed(text)
-        return Said(answer, reasoning)
+        reasoning, answer = self._think(self._stream.feed(data))
+        return self._listen(answer) + Said(reasoning=reasoning)
 
     def finish(self) -> Said:
         """The end: what was held back."""
-        text = self._stream.finish()
-        if self._thoughts is None:
-            return Said(text)
-        reasoning, answer = self._thoughts.feed(text)
-        more, end = self._thoughts.finish()
-        return Said(answer + end, reasoning + more)
+        reasoning, answer = self._think(self._stream.finish())
+        more, end = self._thoughts.finish() if self._thoughts else ("", "")
+        said = self._listen(answer + end) + (self._listener.finish() if self._listener else Said())
+        self.called = self.called or bool(said.calls)
+        return said + Said(reasoning=reasoning + more)
+
+    def _think(self, text: str) -> tuple[str, str]:
+        return self._thoughts.feed(text) if self._thoughts else ("", text)
+
+    def _listen(self, text: str) -> Said:
+        said = self._listener.feed(text) if self._listener else Said(text)
+        self.called = self.called or bool(said.calls)
+        return said

@@ -25,9 +25,10 @@ from models.engine.chat_template import ChatTemplate, Prompter
 from models.engine.client import EngineInfo, EngineSettings
 from models.engine.engine import Engine, Output
 from models.engine.fit import Wishes, fit
-from models.engine.reasoning import Thoughts
+from models.engine.reasoning import TAGS
 from models.engine.shelf import Shelf, fingerprint
 from models.engine.speech import Speech
+from models.engine.tools.plan import plan
 from models.gguf import Header, read_header
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class LoadedEngine:
         decoder = model.decoder(cells=layout.cells, sequences=sequences, batch=min(LARGEST_BATCH, layout.cells), threads=layout.threads)
         template = ChatTemplate(header.chat_template, bos=model.bos_text, eos=model.eos_text)
         self.prompter = Prompter(model, template)
+        model.speak({*TAGS, *template.learned.dialect.marks})
         usual = tuple(adapter.scale for adapter in settings.adapters)
         self.engine = Engine(
             model,
@@ -90,11 +92,10 @@ class LoadedEngine:
     def submit(self, id: int, request: Generation, priority: Priority, chat: str = "") -> None:
         """Queue a request of the chat `chat`; its errors are raised."""
         tokens, opened = self.prompter.prompt(request)
-        if request.prompt is not None:
-            self.engine.submit(id, tokens, request, priority, chat=chat)
-        else:
-            speech = Speech((*request.stop, *self.prompter.template.stop), Thoughts(opened))
-            self.engine.submit(id, tokens, request, priority, speech, chat=chat)
+        template = self.prompter.template
+        rule, thoughts, listener = plan(request, template.learned.dialect, opened)
+        stop = request.stop if request.prompt is not None else (*request.stop, *template.stop)
+        self.engine.submit(id, tokens, request, priority, Speech(stop, thoughts, listener), rule, chat=chat)
 
 
 def _checked(path: Path) -> Header:
