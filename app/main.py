@@ -35,6 +35,7 @@ from app.core.settings import Plug, Settings
 from app.local.models import LocalModels
 from app.local.parts import CurrentCounter, LocalEmbeddings, LocalParts, LocalStores
 from app.local.sentences import LocalSentences
+from app.local.vectors import LocalVectors
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired
@@ -48,6 +49,7 @@ from ingest.search.hybrid import Searcher
 from ingest.search.relevance import DEFAULT_THRESHOLD
 from models.downloads import Downloads
 from models.embed_client import EmbedClient
+from models.engine.vectors import VectorSettings
 from models.installed import InstalledModel
 from models.library import Library
 
@@ -110,7 +112,14 @@ def build(home: Home, settings: Settings) -> Server:
     asked = [*(plug.config for plug in settings.backends.values()), *(getattr(backend, "address", "") for backend in backends.values())]
     egress.install(egress.policy_for(settings.network, backends=asked, sources=[plug.config for plug in settings.sources.values()]))
     ledger = AnswerLog(home.state)
-    managed = LocalModels(library, engines, embed, Downloads(library), stores.stores)
+    chosen = settings.models
+    vectors = LocalVectors(
+        library,
+        VectorSettings(chosen.context, chosen.threads, chosen.gpu_layers),
+        logs=home.logs,
+        idle_seconds=chosen.embedder_idle_minutes * 60 or math.inf,
+    )
+    managed = LocalModels(library, engines, embed, Downloads(library), stores.stores, vectors)
 
     async def current() -> Mapping[str, Assistant]:
         known = await stores.stores()
@@ -140,6 +149,7 @@ def build(home: Home, settings: Settings) -> Server:
     async def stops() -> None:
         await managed.close()
         await service.close()
+        await vectors.close()
         for wired in sources.values():
             await wired.source.close()
         await local.stop()
@@ -147,7 +157,7 @@ def build(home: Home, settings: Settings) -> Server:
 
     hosts = frozenset(host.lower() for host in (settings.server.host, *settings.server.allowed_hosts))
     access = Access(api_key(home), hosts, frozenset(settings.server.cors_origins))
-    parts = Parts(service, stores, LocalEmbeddings(embed), managed, access, Metrics(), health, instance, version(), started)
+    parts = Parts(service, stores, LocalEmbeddings(embed, vectors), managed, access, Metrics(), health, instance, version(), started)
     return Server(application(parts, starts=[starts], stops=[stops]), instance, parts.version, parts.closing.set)
 
 

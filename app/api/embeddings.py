@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from array import array
 from typing import Any
 
@@ -11,10 +10,11 @@ from litestar import Request, post
 from litestar.datastructures import State
 from litestar.params import JSONBody
 
+from app.api.measure import counted
 from app.api.parts import Parts
 from app.api.requests import EmbeddingRequest
 from app.api.streaming import unless_gone
-from app.core.errors import BadRequest, OndolError
+from app.core.errors import BadRequest
 
 MOST = 2048
 
@@ -28,19 +28,11 @@ async def embeddings(request: Request[Any, Any, State], state: State, data: JSON
         raise BadRequest(f"Send between 1 and {MOST} texts; there are {len(texts)}.", param="input")
     if any(not text.strip() for text in texts):
         raise BadRequest("An empty text has no meaning to embed.", hint="Leave empty texts out.", param="input")
-    began, status = time.perf_counter(), "ok"
-    try:
+    with counted(parts.metrics, "embeddings") as cost:
         made = await unless_gone(request, parts.embeddings.embed(data.model, texts, query=data.input_type == "query"))
         if data.dimensions not in (None, made.dimensions):
             raise BadRequest(f"The model '{made.model}' has {made.dimensions} dimensions, not {data.dimensions}.", param="dimensions")
-    except OndolError as error:
-        status = error.code
-        parts.metrics.errors.labels("embeddings", status).inc()
-        raise
-    finally:
-        model = made.model if status == "ok" else "unknown"
-        parts.metrics.requests.labels("embeddings", model, status).inc()
-        parts.metrics.seconds.labels("embeddings", model).observe(time.perf_counter() - began)
+        cost.model = made.model
     row = made.dimensions * 4
     rows = [made.data[start : start + row] for start in range(0, len(made.data), row)]
     return {

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 
 from app.api.choices import Numbered
 from app.api.metrics import Metrics
 from app.core.errors import ModelNotFound, OndolError
 from app.pipeline.steps import Done, Text
+
+
+@dataclass
+class Cost:
+    """A request that gives no text: what is known of it by its end. `model` is one that there is, or stays unknown."""
+
+    model: str = "unknown"
+
+
+@contextmanager
+def counted(metrics: Metrics, endpoint: str) -> Iterator[Cost]:
+    """Count and time what the block does."""
+    began, status, cost = time.perf_counter(), "ok", Cost()
+    metrics.active.inc()
+    try:
+        yield cost
+    except BaseException as error:
+        gone = isinstance(error, asyncio.CancelledError)
+        status = "cancelled" if gone else error.code if isinstance(error, OndolError) else "internal_error"
+        metrics.errors.labels(endpoint, status).inc()
+        raise
+    finally:
+        metrics.active.dec()
+        metrics.requests.labels(endpoint, cost.model, status).inc()
+        metrics.seconds.labels(endpoint, cost.model).observe(time.perf_counter() - began)
 
 
 class Measured:

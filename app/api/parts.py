@@ -36,11 +36,24 @@ class Embedded:
     tokens: int
 
 
+@dataclass(frozen=True)
+class Reranked:
+    """A score from 0 to 1 for each document, in their order, and what it cost."""
+
+    model: str
+    scores: tuple[float, ...]
+    tokens: int
+
+
 class Embeddings(Protocol):
-    """The embedding models on this machine."""
+    """The embedding models and rerankers on this machine."""
 
     async def embed(self, model: str, texts: Sequence[str], *, query: bool) -> Embedded:
         """ModelNotFound where there is no such model."""
+        ...
+
+    async def rerank(self, model: str, query: str, documents: Sequence[str]) -> Reranked:
+        """ModelNotFound where there is no such model, ContextLengthExceeded where a document is too long."""
         ...
 
 

@@ -134,6 +134,22 @@ class EmbeddingRequest(msgspec.Struct, kw_only=True):
     input_type: Literal["passage", "query"] = "passage"
 
 
+class RerankDocument(msgspec.Struct):
+    """A document as Cohere writes it."""
+
+    text: str
+
+
+class RerankRequest(msgspec.Struct, kw_only=True):
+    """POST /v1/rerank."""
+
+    query: str
+    documents: list[str | RerankDocument]
+    model: str = "default"
+    top_n: Annotated[int, Meta(ge=1)] | None = None
+    return_documents: bool = False
+
+
 class RankingOptions(msgspec.Struct, kw_only=True):
     """What a search leaves out."""
 

@@ -98,7 +98,7 @@ def model_entry(model: ModelInfo, created: int) -> dict[str, Any]:
         "created": created,
         "owned_by": "ondol",
         "name": model.name or model.id,
-        "tags": [{"name": where}, *([{"name": "embedding"}] if hidden else [])],
+        "tags": [{"name": where}, *([{"name": model.kind}] if hidden else [])],
         "status": {"value": model.state},
         "context_length": model.context,
         "info": {"meta": {"description": _described(model), "hidden": hidden, "capabilities": capabilities}},

@@ -9,6 +9,7 @@ from litestar.datastructures import State
 from litestar.params import FromQuery, JSONBody
 
 from app.api import requests
+from app.api.measure import counted
 from app.api.parts import Parts
 from app.api.requests import ChatRequest, DetokenizeRequest, SamplingFields, TokenizeRequest
 from app.api.streaming import unless_gone
@@ -20,9 +21,10 @@ from models.engine.words import Token
 async def tokenize(request: Request[Any, Any, State], state: State, data: JSONBody[TokenizeRequest]) -> dict[str, Any]:
     """A text's tokens."""
     parts: Parts = state.parts
-    backend, model = await parts.service.native(data.model)
-    asked = backend.tokenize(model, data.content, special=data.parse_special, first=data.add_special)
-    found = await unless_gone(request, asked)
+    with counted(parts.metrics, "tokenize") as cost:
+        backend, cost.model = await parts.service.native(data.model)
+        asked = backend.tokenize(cost.model, data.content, special=data.parse_special, first=data.add_special)
+        found = await unless_gone(request, asked)
     return {"tokens": [_with_piece(one) if data.with_pieces else one.id for one in found]}
 
 
@@ -38,17 +40,19 @@ def _with_piece(token: Token) -> dict[str, Any]:
 async def detokenize(request: Request[Any, Any, State], state: State, data: JSONBody[DetokenizeRequest]) -> dict[str, Any]:
     """The text of tokens."""
     parts: Parts = state.parts
-    backend, model = await parts.service.native(data.model)
-    return {"content": await unless_gone(request, backend.detokenize(model, data.tokens))}
+    with counted(parts.metrics, "detokenize") as cost:
+        backend, cost.model = await parts.service.native(data.model)
+        return {"content": await unless_gone(request, backend.detokenize(cost.model, data.tokens))}
 
 
 @post("/apply-template", status_code=200, tags=["Vocabulary"])
 async def apply_template(request: Request[Any, Any, State], state: State, data: JSONBody[ChatRequest]) -> dict[str, Any]:
     """The prompt that a chat becomes; nothing is generated."""
     parts: Parts = state.parts
-    backend, model = await parts.service.native(data.model)
     generation = requests.chat_generations(data, {})[0]
-    return {"prompt": await unless_gone(request, backend.rendered(model, generation))}
+    with counted(parts.metrics, "apply-template") as cost:
+        backend, cost.model = await parts.service.native(data.model)
+        return {"prompt": await unless_gone(request, backend.rendered(cost.model, generation))}
 
 
 @get("/lora-adapters", tags=["Vocabulary"])

@@ -20,7 +20,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
     id: str
     name: str = ""
-    kind: str = "chat"  # chat | embedding
+    kind: str = "chat"  # chat | embedding | rerank
     context: int | None = None
     parameters: int | None = None
     size_bytes: int | None = None

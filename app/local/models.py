@@ -12,6 +12,7 @@ from app.backends.contract import ModelInfo
 from app.core.errors import BadRequest, Conflict, ModelNotFound, OndolError
 from app.core.records import StoreInfo
 from app.core.workers.parent import State
+from app.local.vectors import LocalVectors
 from models.downloads import Download, Downloads
 from models.embed_client import EmbedClient
 from models.library import Library
@@ -49,7 +50,9 @@ class LocalModels:
         embed: EmbedClient,
         downloads: Downloads,
         stores: Callable[[], Awaitable[Sequence[StoreInfo]]],
+        vectors: LocalVectors,
     ) -> None:
+        self._vectors = vectors
         self._library, self._engines, self._embed, self._downloads, self._stores = library, engines, embed, downloads, stores
         self._loads: set[asyncio.Task[None]] = set()
 
@@ -61,7 +64,7 @@ class LocalModels:
                 id=model.id,
                 name=model.name,
                 kind=model.kind,
-                state=_STATES.get(self._embed.state, "unloaded") if model.id == embedder else model.state,
+                state=self._state(model, embedder),
                 size_bytes=model.size_bytes,
                 context=model.context,
                 parameters=model.parameters,
@@ -69,6 +72,11 @@ class LocalModels:
             for model in await self._engines.models()
         ]
         return [*here, *(_under_way(download) for download in self._downloads.all())]
+
+    def _state(self, model: ModelInfo, embedder: str) -> str:
+        if model.kind == "chat":
+            return model.state
+        return _STATES.get(self._embed.state if model.id == embedder else self._vectors.state(model.id), "unloaded")
 
     async def download(self, name: str) -> ManagedModel:
         """Begin a pull in the background, or go on with one. What is wrong with the name is raised at once, or within some seconds."""
@@ -97,6 +105,8 @@ class LocalModels:
             await self._engines.load(model.id)
         elif model.id == await self._embedder():
             await self._embed.start()
+        elif (found := await self._vectors.find(model.id, model.kind)) is not None:
+            await self._vectors.load(found)
         else:
             raise BadRequest(f"Another embedding model than '{model.id}' is in use.", hint=f"`ondol models use {model.id}` changes that.")
 
@@ -110,6 +120,8 @@ class LocalModels:
             await self._engines.unload(model.id)
         elif model.id == await self._embedder():
             await self._embed.stop()
+        else:
+            await self._vectors.unload(model.id)
 
     async def remove(self, name: str) -> None:
         """Off this disk; a download is ended, and what came of it deleted. Conflict while the model answers, or while stores need it."""
@@ -126,6 +138,8 @@ class LocalModels:
                     hint=f"If that is meant: ondol models remove {model.id}",
                 )
             await self._embed.stop()
+        else:
+            await self._vectors.unload(model.id)
         await asyncio.to_thread(self._library.remove, model.id)
 
     async def close(self) -> None:

@@ -10,11 +10,12 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from app.api.parts import Embedded
+from app.api.parts import Embedded, Reranked
 from app.core.errors import ModelNotFound, OndolError
 from app.core.records import Context, SearchQuery, SearchResult, StoreInfo
 from app.core.tokens import estimate_tokens
 from app.core.workers.parent import State
+from app.local.vectors import LocalVectors
 from app.pipeline.service import DEFAULT
 from ingest.index.client import IndexClient
 from ingest.search.hybrid import Searcher
@@ -59,14 +60,25 @@ class LocalStores:
 
 
 class LocalEmbeddings:
-    """The embedding model that fills the stores, by its own name or as `default`."""
+    """The embedding model that fills the stores, by its own name or as `default`; beside it the GGUF models (`vectors`)."""
 
-    def __init__(self, client: EmbedClient) -> None:
-        self._client = client
+    def __init__(self, client: EmbedClient, vectors: LocalVectors) -> None:
+        self._client, self._vectors = client, vectors
+
+    async def rerank(self, model: str, query: str, documents: Sequence[str]) -> Reranked:
+        """A score for each document. ModelNotFound, ContextLengthExceeded."""
+        return await self._vectors.rerank(model, query, documents)
 
     async def embed(self, model: str, texts: Sequence[str], *, query: bool) -> Embedded:
-        """Vectors of texts. ModelNotFound for another model: one embedder is loaded."""
-        info = await self._client.info()
+        """Vectors of texts. ModelNotFound for another sentence-transformers model than the one in use."""
+        try:
+            info = await self._client.info()
+        except ModelNotFound:
+            if await self._vectors.find(model, "embedding") is None:
+                raise
+            return await self._vectors.embed(model, texts)
+        if model not in (DEFAULT, info.model) and await self._vectors.find(model, "embedding") is not None:
+            return await self._vectors.embed(model, texts)
         if model not in (DEFAULT, info.model):
             raise ModelNotFound(
                 f"The embedding model in use is '{info.model}', not '{model}'.", hint="`ondol models use` changes it.", param="model"

@@ -34,6 +34,7 @@ from app.core.records import (
     Waiting,
 )
 from app.local.models import LocalModels
+from app.local.vectors import LocalVectors
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired
@@ -41,6 +42,7 @@ from app.pipeline.service import Service
 from models.downloads import Downloads
 from models.embed_client import EmbedClient
 from models.engine.client import EngineSettings
+from models.engine.vectors import VectorSettings
 from models.library import Library
 
 KEY = "sk-ondol-test"
@@ -195,7 +197,8 @@ class Running:
         access = Access(KEY, frozenset({"my-host"}), frozenset({"http://page.example"}))
         engines = LlamaBackend(self.library, EngineSettings(), logs=folder, idle_seconds=0)
         embed = EmbedClient(lambda: self.library.find("", "embedding"), logs=folder)
-        self.managed = LocalModels(self.library, engines, embed, Downloads(self.library), self.stores.stores)
+        vectors = LocalVectors(self.library, VectorSettings(), logs=folder, idle_seconds=60)
+        self.managed = LocalModels(self.library, engines, embed, Downloads(self.library), self.stores.stores, vectors)
         self.parts = Parts(service, self.stores, Lengths(), self.managed, access, Metrics(), health, "token-1", "0.0", time.time())
         self.url = ""
 
