@@ -53,24 +53,51 @@ class Log:
 
 
 def self_test() -> None:
-    """BadSetting unless the installed library is the one whose structures this file was written for.
+    """BadSetting unless the installed library is the one whose structures this room was written for.
 
-    The low-level API passes C structures by value: a field more or less in another version would be silent nonsense.
+    The low-level API passes C structures by value: a field more or less in another version would be silent nonsense. Every field
+    that is set or read here stands before one of those that are looked at, and what goes through pointers is tried.
     """
     model, context = native.llama_model_default_params(), native.llama_context_default_params()
     found = (
         (model.n_gpu_layers, model.vocab_only, model.use_extra_bufts, model.load_mtp),
         (context.n_ctx, context.n_batch, context.n_ubatch, context.n_seq_max, context.yarn_ext_factor),
+        (context.n_threads, context.n_threads_batch, context.pooling_type, context.flash_attn_type, context.embeddings),
         (context.type_k, context.type_v, context.offload_kqv, context.kv_unified, context.n_samplers),
         native.llama_sampler_chain_default_params().no_perf,
+        _chosen(),
+        _batch(),
     )
-    wanted = ((-1, False, True, False), (512, 2048, 512, 1, -1.0), (1, 1, True, False, 0), True)
+    wanted = ((-1, False, True, False), (512, 2048, 512, 1, -1.0), (4, 4, -1, -1, False), (1, 1, True, False, 0), True, 11, (0, 3, 7))
     if llama_cpp.__version__ != PINNED or found != wanted:
         raise BadSetting(
             f"Local models need llama-cpp-python {PINNED}, but {llama_cpp.__version__} is installed"
             f"{'' if found == wanted else ', and its native library does not fit it'}.",
             hint=f"Run the bootstrap again, or: pip install --force-reinstall llama-cpp-python=={PINNED}",
         )
+
+
+def _chosen() -> int:
+    """A bias makes the second of three tokens the likeliest, and a greedy sampler takes it: 11."""
+    tokens = (native.llama_token_data * 3)(*(native.llama_token_data(id, score, 0.0) for id, score in ((10, 3.0), (11, 2.0), (12, 1.0))))
+    array = native.llama_token_data_array(tokens, 3, -1, False)
+    chain = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
+    bias = (native.llama_logit_bias * 2)(native.llama_logit_bias(12, -1.0), native.llama_logit_bias(11, 5.0))
+    native.llama_sampler_chain_add(chain, native.llama_sampler_init_logit_bias(100, 2, bias))
+    native.llama_sampler_chain_add(chain, native.llama_sampler_init_greedy())
+    native.llama_sampler_apply(chain, ctypes.byref(array))
+    native.llama_sampler_free(chain)
+    return int(tokens[array.selected].id) if array.selected in range(3) else -1
+
+
+def _batch() -> tuple[int, int, int]:
+    """What is written into a batch of the library's own is read from it again."""
+    batch = native.llama_batch_init(4, 0, 1)
+    batch.token[3], batch.pos[3], batch.n_seq_id[3], batch.logits[3] = 3, 7, 1, 1
+    batch.seq_id[3][0] = 0
+    found = batch.n_tokens, batch.token[3], batch.pos[3]
+    native.llama_batch_free(batch)
+    return found
 
 
 def devices() -> list[Device]:
