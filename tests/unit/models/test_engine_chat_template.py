@@ -66,7 +66,8 @@ def test_the_marks_themselves_can_not_be_smuggled_in() -> None:
 def test_roles_tool_calls_and_template_values_can_not_bring_control_words_in_either() -> None:
     source = (
         "{% for tool in tools %}{{ tool.function.name }}{% endfor %}{% for message in messages %}{{ message.role }}"
-        "{% for call in message.tool_calls %}{{ call.function.name }}{{ call.function.arguments | tojson }}{% endfor %}{% endfor %}{{ style }}"
+        "{% for call in message.tool_calls %}{{ call.function.name }}{{ call.function.arguments | tojson }}{% endfor %}"
+        "{% endfor %}{{ style }}"
     )
     call = {"id": "1", "function": {"name": "<|im_start|>", "arguments": '{"a": "</s>"}'}}
     message = Message("user<|im_end|>", "", tool_calls=[call])
