@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from app.core.errors import WorkerDied
 from app.core.records import Context, Generation, Message, Piece, Waiting
 from app.core.workers.parent import State, Worker
+from models.engine import memory
 from models.engine.adapters import AdapterFile
 from models.engine.watchdog import USUAL, Patience, Watchdog
 from models.engine.words import Detokenize, Question, Render, Token, Tokenize
@@ -88,7 +90,12 @@ class EngineClient:
         """Load the model if it isn't; BadRequest (code "bad_model_file") where it can't be."""
         if self._worker.state in (State.STOPPED, State.FAILED):
             self.progress = 0.0
-        return msgspec.convert(await self._worker.start(), EngineInfo)
+        try:
+            return msgspec.convert(await self._worker.start(), EngineInfo)
+        except WorkerDied as error:
+            if "SIGKILL" not in str(error):
+                raise
+            raise memory.killed(self.model) from None
 
     async def generate(self, request: Generation, context: Context) -> AsyncGenerator[Piece | Waiting, None]:
         """The text, piece by piece, and before it the place in the queue where there is one.

@@ -20,7 +20,7 @@ from app.core.errors import BadRequest, OndolError
 from app.core.records import Generation, Piece, Priority
 from app.core.workers.child import Channel
 from app.core.workers.frames import Call
-from models.engine import machine, words
+from models.engine import machine, memory, words
 from models.engine.chat_template import ChatTemplate, Prompter
 from models.engine.client import EngineInfo, EngineSettings
 from models.engine.engine import Engine, Output
@@ -53,6 +53,8 @@ class LoadedEngine:
         wishes = Wishes(settings.context, settings.parallel, settings.threads, settings.gpu_layers)
         here = machine.look(free_vram=sum(gpu.free for gpu in gpus))
         layout = fit(header, wishes, here)
+        if not layout.gpu_layers:
+            memory.check(layout.cells, header.kv_bytes_per_token, here.free_memory)
         model = self.model = Model(path, gpu_layers=layout.gpu_layers, adapters=settings.adapters, progress=progress)
         sequences = min(MOST_SEQUENCES, settings.parallel + (SPARE_SEQUENCES if model.truncates else SPARE_STATES))
         decoder = model.decoder(cells=layout.cells, sequences=sequences, batch=min(LARGEST_BATCH, layout.cells), threads=layout.threads)

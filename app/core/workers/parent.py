@@ -7,7 +7,8 @@ States:  stopped -> starting -> ready -> (died) -> waiting -> starting ...      
 - `call` and `stream` start a stopped worker, wait for one that is starting, and raise `WorkerDied` at once when the
   process ends while they wait. Leaving a stream early (or cancelling its task) tells the child to give the request up.
 - A worker that died is started again by the next request, after a back-off that doubles from 0.1 s to 10 s with each
-  death and is forgotten after a minute of good work. `stop()` ends the process: its memory is really returned.
+  death and is forgotten after a minute of good work. One that dies again as it starts is a refusal too.
+  `stop()` ends the process: its memory is really returned.
 - There is never more than one process: a start waits until the one before has ended.
 - Nothing here blocks the event loop.
 """
@@ -141,6 +142,8 @@ class Worker:
             self._refusal = NotReady(f"{self.name} did not start within {self._start_timeout:.0f} s.", hint=f"See {self._logs}.")
         except WorkerDied as error:
             self.state, self.reason = State.STOPPED, str(error)
+            # It will die again: whoever asks before the back-off has passed is told so at once.
+            self._refusal = error if self._deaths > 1 else None
             raise
         except OndolError as error:
             self._refusal = error
