@@ -59,8 +59,11 @@ class Decoder(Protocol):
         """Tokens that the cache holds."""
         ...
 
-    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[int, list[int]]:
-        """Compute (sequence, position, tokens) parts; returns a status, and an index per part for `sample`."""
+    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]], looks: Sequence[int] = ()) -> tuple[int, list[int]]:
+        """Compute (sequence, position, tokens) parts; returns a status, and for `sample` the index of each part's last token.
+
+        `looks`: how many of a part's last tokens can be sampled after, at indexes that follow each other; else one.
+        """
         ...
 
     def sample(self, chain: Any, index: int) -> int:

@@ -34,7 +34,7 @@ from models.engine.keeping import Keeping
 from models.engine.prefix import Held, Lineage
 from models.engine.scheduler import Limits, Row
 from models.engine.shelf import Shelf
-from models.engine.speculation import Guesses, Speculation, Text
+from models.engine.speculation import Drafter, Speculation
 from models.engine.speech import Said, Speech
 from models.engine.trials import Trials
 
@@ -42,7 +42,6 @@ log = logging.getLogger(__name__)
 STEP_SECONDS = 0.1  # of prompts beside rows that generate; less where a step of theirs is much shorter
 STEPS_LOST = 1.5  # how many of their own steps prompts may cost them in one step
 PROMPT_SECONDS = 1.0
-MOST_ROWS = 63  # with guesses; in larger batches llama.cpp adds up in another order, and a text could differ from the one without them
 MOST_INTERRUPTED = 3  # steps in a row; then one goes through, so that clients who come and go can't keep the others from getting on
 _RANKS = {Priority.CHAT: 0, Priority.TASK: 1, Priority.BULK: 2}
 
@@ -78,7 +77,8 @@ class Request:
     `place` is what it was told last of its place in the queue; 0: nothing. `alternatives` stand beside the chance of each token;
     None where no chances are wanted. Only requests with the same adapters (`scales`) share a batch, or what the cache holds.
     `lineage` says with whom it shares cells, `cached` how much of its prompt was there when it came in (-1: it didn't yet),
-    `stops` where its prompt is cut for others to go on from. `draft`: guesses that are computed with its last token in this step.
+    `stops` where its prompt is cut for others to go on from. `draft`: guesses that are computed with its last token
+    in this step, by `drafter`.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Request:
         self.sequence, self.done, self.place = -1, 0, 0
         self.chat, self.lineage, self.cached = chat, Lineage(), -1
         self.stops: set[int] = set()
-        self.draft: list[int] = []
+        self.drafter, self.draft = Drafter(len(tokens)), list[int]()
 
     @property
     def held(self) -> Held:
@@ -154,7 +154,7 @@ class Engine:
         self._running: dict[int, Request] = {}
         self._waiting: dict[int, Request] = {}
         self._work: list[tuple[Request, int]] = []
-        self._guesses = Guesses(speculation) if speculation and decoder.truncates and not decoder.window else None
+        self._speculation = speculation if decoder.truncates and not decoder.window else None
         self._abandoned = Abandoned(decoder.interrupt)
         self._interrupted = 0
         self._trials = Trials()
@@ -282,16 +282,19 @@ class Engine:
         return Limits(slots=self._parallel, cells=self._cells, batch=most, chunk=chunk, turn=self._steps)
 
     def _guess(self) -> None:
-        """Guesses for the rows that generate, where no prompt is in the step and room is left."""
+        """Guesses for a row that generates alone, where there is room for them."""
         for request, _ in self._work:
             request.draft = []
-        if self._guesses is None or any(request.done + 1 < len(request.tokens) for request, _ in self._work):
+        if self._speculation is None or len(self._running) != 1 or not self._work:
             return
-        free = self._cells - sum(row.cells + row.pending for row in self._rows()) - scheduler.SLACK
-        room = min(self._decoder.batch, MOST_ROWS) - len(self._work)
-        rows = [Text(one.id, one.tokens, one.prompt_tokens, one.limit - one.chosen) for one, _ in self._work]
-        for id, draft in self._guesses.of(rows, min(room, free)).items():
-            self._running[id].draft = draft
+        request, _ = self._work[0]
+        if request.done + 1 < len(request.tokens):
+            return
+        room = min(self._cells - len(request.tokens) - scheduler.SLACK, self._decoder.batch - 1)
+        request.drafter.follow(request.tokens)
+        # The last token of an answer is no guess: once all guesses were right, one more is chosen anyway.
+        most = min(room, request.limit - request.chosen - 1)
+        request.draft = request.drafter.draft(request.tokens, self._speculation.length(request.drafter.trust, most))
 
     def _choose_all(self, request: Request, end: int) -> list[Output]:
         """The next token, and those after it as long as the one before was guessed; `end`: the logits of the last guess."""
@@ -397,7 +400,7 @@ class Engine:
         if status == NO_ROOM and self._keeping.clear():
             return []
         if status == NO_ROOM and any(request.draft for request, _ in work):
-            self._cells = min(self._cells, sum(row.cells + row.pending for row in self._rows()) + scheduler.SLACK)
+            self._cells = min(self._cells, len(work[0][0].tokens) + scheduler.SLACK)
             return []
         if status == NO_ROOM and len(self._running) > 1:
             # There is less room than we counted: count less, so that the next step sends a row out.
@@ -489,8 +492,6 @@ class Engine:
     def _end(self, id: int, *, keep: bool = True) -> None:
         request = self._running.pop(id, None) or self._waiting.pop(id, None)
         if request is not None:
-            if self._guesses is not None:
-                self._guesses.forget(id)
             self._leave(request, keep=keep)
             request.chain.close()
         self._abandoned.discard(id)

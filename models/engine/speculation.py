@@ -2,7 +2,11 @@
 
 Each guess is checked against what the row's own sampler chooses at its place; the first that differs ends them, and what was
 computed after it is taken back. So the text is the one that would have been without guesses, only the steps are fewer. Whether that
-is faster depends on what a batch of several rows costs here: the measured curve and how often guesses were right decide. Pure.
+is faster depends on what a batch of several rows costs here: the measured curve and how often guesses were right decide.
+
+Only a text that is alone in its step is guessed. Beside others, what is taken back leaves holes that other rows fill: attention
+would add up in another order, and a near tie between two words could fall the other way. (And where the processor is the limit,
+a batch that is full already has nothing to give.) Pure.
 """
 
 from __future__ import annotations
@@ -37,7 +41,7 @@ class Drafter:
         self._seen = max(self._seen, len(tokens))
 
     def draft(self, tokens: Sequence[int], most: int) -> list[int]:
-        """Up to `most` tokens that followed the last time that the text stood where it stands now."""
+        """Of a text that `follow` knows: up to `most` tokens that followed the last time that the text stood where it stands now."""
         at = self._followed.get(tuple(tokens[-GRAM:])) if len(tokens) >= GRAM else None
         return list(tokens[at : at + most]) if at is not None and most > 0 else []
 
@@ -50,15 +54,15 @@ class Speculation:
 
     @property
     def ever_pays(self) -> bool:
-        """Whether guesses that are always right would make one stream faster."""
-        return self.length(1, 1.0, LONGEST) > 0
+        """Whether guesses that are always right would make a stream faster."""
+        return self.length(1.0, LONGEST) > 0
 
-    def length(self, rows: int, trust: float, most: int) -> int:
-        """The number of guesses for one text that lets a batch of `rows` tokens get on fastest; 0 where none pays."""
-        best, length, expected = PAYS * rows / self._time(rows), 0, float(rows)
+    def length(self, trust: float, most: int) -> int:
+        """The number of guesses, up to `most`, with which a text gets on fastest; 0 where none pays."""
+        best, length, expected = PAYS, 0, 1.0
         for guesses in range(1, min(most, LONGEST) + 1):
             expected += trust**guesses
-            speed = expected / self._time(rows + guesses)
+            speed = expected / self._time(1 + guesses)
             if speed > best:
                 best, length = speed, guesses
         return length

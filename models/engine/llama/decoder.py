@@ -38,14 +38,14 @@ class Decoder:
         """The tokens that the cache holds in all."""
         return int(native.llama_n_ctx(self._handle))
 
-    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[int, list[int]]:
-        """Compute `(sequence, position, tokens)` parts in one batch; each part's last token gets logits.
+    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]], looks: Sequence[int] = ()) -> tuple[int, list[int]]:
+        """Compute `(sequence, position, tokens)` parts in one batch; each part's last token gets logits, or its last `looks`.
 
         Returns llama.cpp's status and each part's index for `sample`. 0: done; 1: no room in the cache, nothing has changed;
         2: interrupted, and the sequences may hold some of it; below 0: an error.
         """
         batch, at, ends = self._batch, 0, []
-        for sequence, position, tokens in parts:
+        for number, (sequence, position, tokens) in enumerate(parts):
             for offset, token in enumerate(tokens):
                 batch.token[at] = token
                 batch.pos[at] = position + offset
@@ -53,7 +53,8 @@ class Decoder:
                 batch.seq_id[at][0] = sequence
                 batch.logits[at] = 0
                 at += 1
-            batch.logits[at - 1] = 1
+            for last in range(at - (looks[number] if looks else 1), at):
+                batch.logits[last] = 1
             ends.append(at - 1)
         batch.n_tokens = at
         return int(native.llama_decode(self._handle, batch)), ends
