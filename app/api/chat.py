@@ -21,7 +21,7 @@ from app.api.streaming import Begun, unless_gone
 from app.core.records import Chance, Context, Usage
 from app.core.terms import is_korean
 from app.pipeline.question import last_said
-from app.pipeline.steps import Done, Source, Status, Text, Thought
+from app.pipeline.steps import Call, Done, Source, Status, Text, Thought
 
 
 def context_of(request: Request[Any, Any, State]) -> Context:
@@ -78,7 +78,10 @@ async def _whole(steps: AsyncGenerator[Numbered, None], request: ChatRequest) ->
 
 def _choice(index: int, one: Whole) -> dict[str, Any]:
     cited = [shapes.annotation(citation) for citation in one.done.citations]
-    message = {"role": "assistant", "content": one.text, "refusal": None, "annotations": cited}
+    calls = shapes.tool_calls(one.calls)
+    message = {"role": "assistant", "content": None if calls and not one.text else one.text, "refusal": None, "annotations": cited}
+    if calls:
+        message["tool_calls"] = calls
     if one.thought:
         message["reasoning_content"] = one.thought
     return {
@@ -117,6 +120,8 @@ class _Chunks:
             return [self._chunk(one.choice, {"content": step.text}, step.chances)]
         if isinstance(step, Thought):
             return [self._chunk(one.choice, {"reasoning_content": step.text})]
+        if isinstance(step, Call):
+            return [self._chunk(one.choice, {"tool_calls": [shapes.tool_call_delta(step.part)]})]
         return self._last(one.choice, step)
 
     def _last(self, choice: int, done: Done) -> list[dict[str, Any]]:

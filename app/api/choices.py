@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from app.core.records import Chance, Usage
-from app.pipeline.steps import Done, Step, Text, Thought
+from app.core.records import CallPart, Chance, Usage
+from app.pipeline.steps import Call, Done, Step, Text, Thought
 
 
 class Numbered(NamedTuple):
@@ -78,6 +78,7 @@ class Whole:
     text: str = ""
     thought: str = ""
     chances: list[Chance] = field(default_factory=list)
+    calls: list[CallPart] = field(default_factory=list)
     done: Done = field(default_factory=Done)
 
     def take(self, step: Step) -> None:
@@ -87,6 +88,8 @@ class Whole:
             self.chances += step.chances
         elif isinstance(step, Thought):
             self.thought += step.text
+        elif isinstance(step, Call):
+            self.calls.append(step.part)
         elif isinstance(step, Done):
             self.done = step
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from app.api import constraints
+from app.api.constraints import FormatFields, ToolFields
 from app.core.errors import BadRequest
 from app.core.records import Adapter, Generation, Message, Sampling
 
@@ -44,7 +46,7 @@ class LoraScale(msgspec.Struct):
     scale: float = 1.0
 
 
-class SamplingFields(msgspec.Struct, kw_only=True):
+class SamplingFields(FormatFields, kw_only=True):
     """What chat and plain completions share."""
 
     model: str = "default"
@@ -71,14 +73,13 @@ class SamplingFields(msgspec.Struct, kw_only=True):
         return self.n or 1
 
 
-class ChatRequest(SamplingFields, kw_only=True):
+class ChatRequest(SamplingFields, ToolFields, kw_only=True):
     """POST /v1/chat/completions."""
 
     messages: Annotated[list[WireMessage], Meta(min_length=1)]
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Alternatives | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
 
 
 class CompletionRequest(SamplingFields, kw_only=True):
@@ -102,7 +103,7 @@ class InfillRequest(SamplingFields, kw_only=True):
 
     input_prefix: str = ""
     input_suffix: str = ""
-    input_extra: list[InfillFile] = []
+    input_extra: list[InfillFile] = msgspec.field(default_factory=list)
     prompt: str = ""
     n_predict: int | None = None
 
@@ -189,6 +190,11 @@ async def biases(request: SamplingFields, tokenize: Callable[[str], Awaitable[Se
     return found
 
 
+def _message(given: WireMessage) -> Message:
+    constraints.checked_calls(given.tool_calls)
+    return Message(**msgspec.structs.asdict(given))
+
+
 def _adapters(request: SamplingFields) -> tuple[Adapter, ...] | None:
     return None if request.lora is None else tuple(Adapter(one.id, one.scale) for one in request.lora)
 
@@ -207,12 +213,17 @@ def chat_generations(request: ChatRequest, bias: Mapping[int, float]) -> list[Ge
     if request.top_logprobs is not None and not request.logprobs:
         raise BadRequest("top_logprobs needs logprobs.", hint="Send logprobs: true with it.", param="top_logprobs")
     generation = Generation(
-        messages=tuple(Message(**msgspec.structs.asdict(message)) for message in request.messages),
+        messages=tuple(_message(message) for message in request.messages),
         sampling=sampling(request),
         max_tokens=request.max_completion_tokens or request.max_tokens,
         stop=_stops(request),
         ignore_eos=request.ignore_eos,
-        template_values=request.chat_template_kwargs or {},
+        template_values=constraints.template_values(request),
+        format=constraints.format_of(request),
+        tools=tuple(request.tools or ()),
+        tool_choice=constraints.choice_of(request.tool_choice),
+        parallel_tool_calls=request.parallel_tool_calls is not False,
+        thinking_tokens=constraints.budget(request),
         logprobs=(request.top_logprobs or 0) if request.logprobs else None,
         logit_bias=dict(bias),
         adapters=_adapters(request),
@@ -245,6 +256,7 @@ def completion_generations(request: CompletionRequest, bias: Mapping[int, float]
         logit_bias=dict(bias),
         adapters=_adapters(request),
         suffix=request.suffix or None,
+        format=constraints.format_of(request),
     )
     return [one for prompt in prompts for one in _chosen(request, msgspec.structs.replace(whole, prompt=prompt))]
 
@@ -256,6 +268,7 @@ def infill_generation(request: InfillRequest, bias: Mapping[int, float]) -> Gene
         prompt=request.input_prefix + request.prompt,
         suffix=request.input_suffix,
         files=tuple((file.filename, file.text) for file in request.input_extra),
+        format=constraints.format_of(request),
         sampling=sampling(request),
         max_tokens=longest,
         stop=_stops(request),

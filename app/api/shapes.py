@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.backends.contract import ModelInfo
 from app.core.errors import BadRequest
-from app.core.records import Chance, Passage, Usage
+from app.core.records import CallPart, Chance, Passage, Usage
 from app.pipeline.assistant import Assistant
 from app.pipeline.steps import Citation, Done, Source, Status
 from app.pipeline.waiting import size
@@ -30,7 +30,12 @@ def chat_chances(chances: Iterable[Chance]) -> dict[str, Any] | None:
 
 
 def _chance(one: Chance) -> dict[str, Any]:
-    return {"token": one.text, "logprob": one.logprob, "bytes": list(one.data)}
+    return {"token": one.text, "logprob": _told(one.logprob), "bytes": list(one.data)}
+
+
+def _told(logprob: float) -> float:
+    """OpenAI's word for no chance at all: JSON has none for infinity."""
+    return max(-9999.0, logprob)
 
 
 def completion_chances(chances: Iterable[Chance], offset: int = 0) -> dict[str, Any] | None:
@@ -39,12 +44,31 @@ def completion_chances(chances: Iterable[Chance], offset: int = 0) -> dict[str, 
     before = b""
     for one in chances:
         told["tokens"].append(one.text)
-        told["token_logprobs"].append(one.logprob)
+        told["token_logprobs"].append(_told(one.logprob))
         # Two tokens may read the same where each is a part of a character: the likelier one is told.
-        told["top_logprobs"].append({other.text: other.logprob for other in reversed(one.top)})
+        told["top_logprobs"].append({other.text: _told(other.logprob) for other in reversed(one.top)})
         told["text_offset"].append(offset + len(before.decode("utf-8", "ignore")))
         before += one.data
     return told if told["tokens"] else None
+
+
+def tool_call_delta(part: CallPart) -> dict[str, Any]:
+    """A part of a call as a stream has it: its head first, then its arguments in pieces."""
+    if part.name:
+        head = {"name": part.name, "arguments": part.arguments}
+        return {"index": part.index, "id": part.id, "type": "function", "function": head}
+    return {"index": part.index, "function": {"arguments": part.arguments}}
+
+
+def tool_calls(parts: Sequence[CallPart]) -> list[dict[str, Any]]:
+    """The calls that these parts make."""
+    calls: dict[int, dict[str, Any]] = {}
+    for part in parts:
+        call = calls.setdefault(part.index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
+        call["id"] += part.id
+        call["function"]["name"] += part.name
+        call["function"]["arguments"] += part.arguments
+    return list(calls.values())
 
 
 def annotation(citation: Citation) -> dict[str, Any]:

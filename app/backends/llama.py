@@ -29,12 +29,14 @@ from app.core.workers.parent import State
 from models import names
 from models.engine.adapters import AdapterFile
 from models.engine.client import EngineClient, EngineSettings
+from models.engine.tools.plan import check
 from models.engine.words import Token
 from models.installed import InstalledModel
 from models.library import Library
 
 log = logging.getLogger(__name__)
 NEWS_SECONDS = 0.2
+TUNE_AFTER = 20.0  # seconds of quiet, before a model that is new here is measured
 _WATCH_EVERY = 15.0
 _STATES = {State.READY: "loaded", State.STARTING: "loading", State.WAITING: "loading", State.FAILED: "failed"}
 
@@ -109,7 +111,11 @@ class LlamaBackend:
         return sum(engine.running for engine in engines), sum(engine.waiting for engine in engines)
 
     async def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece | Waiting, None]:
-        """The model's text. Of a cold model, first how far its load is: at once, and while it grows."""
+        """The model's text. Of a cold model, first how far its load is: at once, and while it grows.
+
+        Tools and formats that can't be kept are refused before anything is loaded.
+        """
+        check(request)
         async with self._using(model, context.priority) as place:
             async with contextlib.aclosing(self._loaded(place)) as news:
                 async for one in news:
@@ -296,6 +302,9 @@ def make(name: str, config: Mapping[str, Any], machine: Machine) -> LlamaBackend
         cache_memory=chosen.cache_memory_megabytes << 20,
         cache_disk=chosen.cache_disk_megabytes << 20,
         cache_folder=str(machine.home.cache / "chats"),
+        speculate=chosen.speculate,
+        tuning_folder=str(machine.home.cache / "tuning"),
+        tune_after=TUNE_AFTER if chosen.tune == "auto" else 0.0,
         engine=chosen.engine,
         llama_server=chosen.llama_server,
     )

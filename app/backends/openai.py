@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import math
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,11 +16,12 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from app.backends import openai_tools
 from app.backends.contract import ModelInfo
 from app.core.errors import BadRequest, BadSetting, Busy, ContextLengthExceeded, Deadline, OndolError, UpstreamError
 from app.core.hosts import is_this_machine
 from app.core.machine import Machine
-from app.core.records import Context, Generation, Message, Piece, Usage
+from app.core.records import Chance, Context, Generation, Message, Piece, Usage
 from app.core.tokens import estimate_tokens
 
 
@@ -76,11 +78,8 @@ class OpenAIBackend:
                     used = _usage(chunk.get("usage")) or used
                     for choice in chunk.get("choices") or ():
                         finish = choice.get("finish_reason") or finish
-                        delta = choice.get("delta") or {}
-                        if thought := _thought(delta):
-                            yield Piece(reasoning=thought)
-                        if text := choice.get("text") or delta.get("content"):
-                            yield Piece(text)
+                        for piece in _pieces(choice):
+                            yield piece
         except TimeoutError:
             raise Deadline(f"The backend '{self._name}' said nothing for {config.timeout:g} s.") from None
         except aiohttp.ClientError as error:
@@ -102,6 +101,18 @@ class OpenAIBackend:
             await asyncio.sleep(0)
 
 
+def _pieces(choice: Mapping[str, Any]) -> Iterator[Piece]:
+    """What one choice of an event brings: thoughts, text, calls."""
+    delta = choice.get("delta") or {}
+    if thought := _thought(delta):
+        yield Piece(reasoning=thought)
+    text, chances = choice.get("text") or delta.get("content") or "", _chances(choice.get("logprobs"))
+    if text or chances:
+        yield Piece(text, chances=chances)
+    if calls := openai_tools.calls(delta.get("tool_calls")):
+        yield Piece(calls=calls)
+
+
 def _body(config: Config, model: str, request: Generation) -> tuple[str, dict[str, Any]]:
     chosen = request.sampling
     body: dict[str, Any] = {
@@ -118,10 +129,15 @@ def _body(config: Config, model: str, request: Generation) -> tuple[str, dict[st
         "seed": chosen.seed,
         "presence_penalty": chosen.presence_penalty or None,
         "frequency_penalty": chosen.frequency_penalty or None,
+        "logit_bias": {str(token): max(-100.0, added) for token, added in request.logit_bias.items()} or None,
     }
     body.update({name: value for name, value in optional.items() if value is not None})
     if request.prompt is not None:
-        return "/completions", {**body, "prompt": request.prompt}
+        beside = {"suffix": request.suffix, "logprobs": request.logprobs}
+        return "/completions", {**body, **{name: value for name, value in beside.items() if value is not None}, "prompt": request.prompt}
+    if request.logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": request.logprobs}
+    body |= openai_tools.asked(request)
     return "/chat/completions", {**body, "messages": [msgspec.to_builtins(message) for message in request.messages]}
 
 
@@ -133,6 +149,30 @@ async def _events(stream: aiohttp.StreamReader) -> AsyncGenerator[dict[str, Any]
                 event = json.loads(data)
                 if isinstance(event, dict):
                     yield event
+
+
+def _chances(given: Any) -> tuple[Chance, ...]:
+    """The chances of a chunk's tokens, in a chat's shape or a completion's; the far vocabulary's numbers aren't told."""
+    if not isinstance(given, dict):
+        return ()
+    if content := given.get("content"):
+        return tuple(_chance(one["token"], one["logprob"], one.get("bytes"), _top(one.get("top_logprobs"))) for one in content)
+    tokens, chances = given.get("tokens") or (), given.get("token_logprobs") or ()
+    tops = given.get("top_logprobs") or [None] * len(tokens)
+    return tuple(_chance(token, chance, top=_named(top)) for token, chance, top in zip(tokens, chances, tops, strict=False))
+
+
+def _chance(text: str, logprob: float | None, data: list[int] | None = None, top: tuple[Chance, ...] = ()) -> Chance:
+    return Chance(-1, text.encode() if data is None else bytes(data), -math.inf if logprob is None else logprob, top)
+
+
+def _top(given: Any) -> tuple[Chance, ...]:
+    return tuple(_chance(one["token"], one["logprob"], one.get("bytes")) for one in given or ())
+
+
+def _named(given: Any) -> tuple[Chance, ...]:
+    best = sorted((given or {}).items(), key=lambda one: -one[1])
+    return tuple(_chance(token, logprob) for token, logprob in best)
 
 
 def _usage(given: Any) -> Usage | None:

@@ -17,7 +17,7 @@ from app.pipeline import tasks
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.question import last_said
-from app.pipeline.steps import Done, Step, Text, Thought
+from app.pipeline.steps import Call, Done, Step, Text, Thought
 from app.pipeline.tasks import About, Task
 from app.pipeline.turns import Turns
 from app.pipeline.waiting import Waits
@@ -93,7 +93,7 @@ class Service:
             # The page's own passages of a file that its user attached: the model answers from them, untouched.
             steps = _raw(*await self._model_of(found), request, context)
         else:
-            steps = self._answerer.answer(found, request, context)
+            steps = self._answerer.answer(found, _in_words(name, request), context)
         async with aclosing(steps if wanted is not None else self._first(steps)) as running:
             async for step in running:
                 yield step
@@ -103,7 +103,7 @@ class Service:
         with self._turns.chat() as begun:
             async with aclosing(steps) as running:
                 async for step in running:
-                    if isinstance(step, Text | Thought):
+                    if isinstance(step, Text | Thought | Call):
                         begun()
                     yield step
 
@@ -158,6 +158,8 @@ async def _raw(backend: Backend, model: str, request: Generation, context: Conte
                 yield Thought(piece.reasoning)
             if piece.text or piece.chances:
                 yield Text(piece.text, piece.chances)
+            for part in piece.calls:
+                yield Call(part)
             if piece.finish_reason:
                 yield Done(piece.finish_reason, piece.usage or Usage(), model=model)
 
@@ -166,6 +168,21 @@ async def _text(steps: AsyncGenerator[Step, None]) -> str:
     """All that was written."""
     async with aclosing(steps) as running:
         return "".join([step.text async for step in running if isinstance(step, Text)])
+
+
+def _in_words(name: str, request: Generation) -> Generation:
+    """What an assistant is asked: it answers from its data, in words with sources, and leaves tools alone that it need not call."""
+    asked = ""
+    if request.format is not None:
+        asked = "in no other form"
+    elif request.tools and request.tool_choice not in ("auto", "none"):
+        asked = "and calls no tools"
+    elif request.messages and request.messages[-1].role in ("tool", "function"):
+        asked = "and takes no results of tools"
+    if asked:
+        hint = "Name a raw model (GET /v1/models) for tools and response_format."
+        raise BadRequest(f"'{name}' is an assistant: it answers in words with sources, {asked}.", hint=hint)
+    return msgspec.structs.replace(request, tools=(), tool_choice="auto")
 
 
 def _unknown(name: str, known: list[str]) -> ModelNotFound:

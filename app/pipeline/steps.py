@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.core.records import Chance, Passage, Usage
+from app.core.records import CallPart, Chance, Passage, Usage
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,13 @@ class Thought:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A part of a tool call that a bare model makes: the caller runs the function and sends its result."""
+
+    part: CallPart
+
+
+@dataclass(frozen=True)
 class Citation:
     """Characters `start`..`end` of the answer rest on passage `number`."""
 
@@ -62,4 +69,4 @@ class Done:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-Step = Status | Source | Text | Thought | Done
+Step = Status | Source | Text | Thought | Call | Done
