@@ -22,17 +22,6 @@ class FormatFields(msgspec.Struct, kw_only=True):
     grammar: str | None = None
 
 
-class ToolFields(msgspec.Struct, kw_only=True):
-    """Functions that the model may call, and how it should think. `thinking_budget_tokens` is llama.cpp's."""
-
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    parallel_tool_calls: bool | None = None
-    reasoning_effort: Effort | None = None
-    thinking_budget_tokens: int | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
-
-
 def format_of(request: FormatFields) -> Format | None:
     """The form that the text must have; None for any. BadRequest for more than one, and for unknown ones."""
     asked = request.response_format or {}
@@ -84,18 +73,16 @@ def choice_of(given: str | Mapping[str, Any] | None) -> str:
     return name
 
 
-def template_values(request: ToolFields) -> dict[str, Any]:
-    """What the chat template is told of thinking: the effort, and no thoughts at all where it is none."""
-    effort = request.reasoning_effort
+def template_values(effort: Effort | None, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the chat template is told: how hard to think, not at all where the effort is none, and `given`."""
     values: dict[str, Any] = {} if effort is None else {"reasoning_effort": effort}
     if effort == "none":
         values = {"enable_thinking": False, "thinking": False}
-    return {**values, **(request.chat_template_kwargs or {})}
+    return {**values, **(given or {})}
 
 
-def budget(request: ToolFields) -> int | None:
+def budget(tokens: int | None) -> int | None:
     """Tokens of thoughts; None (and llama.cpp's -1): no limit."""
-    tokens = request.thinking_budget_tokens
     return None if tokens is None or tokens < 0 else tokens
 
 

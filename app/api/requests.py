@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from app.api import constraints
-from app.api.constraints import FormatFields, ToolFields
+from app.api.constraints import Effort, FormatFields
 from app.core.errors import BadRequest
 from app.core.records import Adapter, Generation, Message, Sampling
 
@@ -73,13 +73,19 @@ class SamplingFields(FormatFields, kw_only=True):
         return self.n or 1
 
 
-class ChatRequest(SamplingFields, ToolFields, kw_only=True):
-    """POST /v1/chat/completions."""
+class ChatRequest(SamplingFields, kw_only=True):
+    """POST /v1/chat/completions. `thinking_budget_tokens` is llama.cpp's."""
 
     messages: Annotated[list[WireMessage], Meta(min_length=1)]
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Alternatives | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: Effort | None = None
+    thinking_budget_tokens: int | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
 
 class CompletionRequest(SamplingFields, kw_only=True):
@@ -218,12 +224,12 @@ def chat_generations(request: ChatRequest, bias: Mapping[int, float]) -> list[Ge
         max_tokens=request.max_completion_tokens or request.max_tokens,
         stop=_stops(request),
         ignore_eos=request.ignore_eos,
-        template_values=constraints.template_values(request),
+        template_values=constraints.template_values(request.reasoning_effort, request.chat_template_kwargs),
         format=constraints.format_of(request),
         tools=tuple(request.tools or ()),
         tool_choice=constraints.choice_of(request.tool_choice),
         parallel_tool_calls=request.parallel_tool_calls is not False,
-        thinking_tokens=constraints.budget(request),
+        thinking_tokens=constraints.budget(request.thinking_budget_tokens),
         logprobs=(request.top_logprobs or 0) if request.logprobs else None,
         logit_bias=dict(bias),
         adapters=_adapters(request),
