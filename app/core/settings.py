@@ -59,6 +59,14 @@ class ModelSettings(Struct, frozen=True):
     cache_disk_megabytes: Annotated[
         int, Meta(description="Disk for what models have read of chats, so that they go on at once after a restart; 0: none", ge=0)
     ] = 2048
+    tune: Annotated[
+        Literal["auto", "off"],
+        Meta(description="Measure once, when nobody asks for anything, how a model runs best on this machine; its next load uses it"),
+    ] = "auto"
+    speculate: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(description="Guess ahead what a text repeats: where that was measured to be faster, always, or never; the text is the same"),
+    ] = "auto"
     idle_minutes: Annotated[float, Meta(description="A chat model unused for so long leaves the memory; 0: never", ge=0)] = 30
     embedder_idle_minutes: Annotated[float, Meta(description="The same for the embedding model", ge=0)] = 30
     engine: Annotated[

@@ -26,6 +26,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
 
     `context` is in tokens and shared by up to `parallel` requests at once; one request gets at most what the model was trained for.
     `cache_memory` and `cache_disk` are bytes for chats that left the cache; the disk's lie in `cache_folder`.
+    `speculate` is on, off, or auto. How a model runs best is remembered in `tuning_folder` (empty: nowhere), and is measured when
+    nobody has asked for anything for `tune_after` seconds (0: never).
     `engine` "llama-server" is llama.cpp's own server, the program `llama_server` (empty: of PATH).
     """
 
@@ -37,6 +39,9 @@ class EngineSettings(msgspec.Struct, frozen=True):
     cache_memory: int = 512 << 20
     cache_disk: int = 0
     cache_folder: str = ""
+    speculate: str = "auto"
+    tuning_folder: str = ""
+    tune_after: float = 20.0
     engine: str = "built-in"
     llama_server: str = ""
     adapters: tuple[AdapterFile, ...] = ()

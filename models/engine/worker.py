@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -27,8 +28,11 @@ from models.engine.engine import Engine, Output
 from models.engine.fit import Wishes, fit
 from models.engine.reasoning import TAGS
 from models.engine.shelf import Shelf, fingerprint
+from models.engine.speculation import speculation
 from models.engine.speech import Speech
 from models.engine.tools.plan import plan
+from models.engine.tuning.measure import open_context
+from models.engine.tuning.remembered import Remembered
 from models.gguf import Header, read_header
 
 log = logging.getLogger(__name__)
@@ -57,7 +61,12 @@ class LoadedEngine:
             memory.check(layout.cells, header.kv_bytes_per_token, here.free_memory)
         model = self.model = Model(path, gpu_layers=layout.gpu_layers, adapters=settings.adapters, progress=progress)
         sequences = min(MOST_SEQUENCES, settings.parallel + (SPARE_SEQUENCES if model.truncates else SPARE_STATES))
-        decoder = model.decoder(cells=layout.cells, sequences=sequences, batch=min(LARGEST_BATCH, layout.cells), threads=layout.threads)
+        remembered = Remembered(path, settings, layout, here, library=binding.PINNED, gpus=[gpu.name for gpu in gpus])
+        way, batch = remembered.layout, min(LARGEST_BATCH, layout.cells)
+        decoder = model.decoder(
+            cells=layout.cells, sequences=sequences, batch=batch, threads=way.threads, ubatch=min(way.ubatch, batch), flash=way.flash
+        )
+        self.tuning = remembered.when_idle(partial(open_context, model), decoder.interrupt, truncates=model.truncates)
         template = ChatTemplate(header.chat_template, bos=model.bos_text, eos=model.eos_text)
         self.prompter = Prompter(model, template)
         model.speak({*TAGS, *template.learned.dialect.marks})
@@ -76,6 +85,7 @@ class LoadedEngine:
                 folder=Path(settings.cache_folder) if settings.cache_folder else None,
                 disk=settings.cache_disk,
             ),
+            speculation=speculation(settings.speculate, remembered.curve),
         )
         self.info = EngineInfo(
             name=header.name or path.stem,
@@ -86,7 +96,7 @@ class LoadedEngine:
             context=layout.context,
             cells=decoder.cells,
             parallel=settings.parallel,
-            threads=layout.threads,
+            threads=way.threads,
             gpu_layers=layout.gpu_layers,
             chat_template=bool(header.chat_template),
         )
@@ -113,17 +123,21 @@ def serve(channel: Channel, loaded: LoadedEngine) -> None:
     """Take requests in and hand text out, until the parent goes."""
     engine, crowd = loaded.engine, _Crowd(channel)
     channel.on_cancel = engine.abandon
+    if loaded.tuning is not None:
+        channel.on_call = loaded.tuning.disturb
     crowd.tell(*engine.crowd)
     rest: float | None = REST_SECONDS
     while True:
         call = channel.get(timeout=rest if engine.idle else 0)
         if call is None and engine.idle:
-            rest = 0.0 if engine.save() else None
+            rest = 0.0 if engine.save() else loaded.tuning.rest() if loaded.tuning else None
             continue
         rest = REST_SECONDS
         while call is not None:
             _take(channel, loaded, call)
             call = channel.get(timeout=0)
+        if loaded.tuning is not None:
+            loaded.tuning.pause()
         # Places are told and counts are true before a batch is computed, which may take a second.
         said = False
         for half in (engine.arrange, engine.compute):

@@ -47,11 +47,13 @@ class Channel:
 
     `on_cancel` is called with the id of a request that was given up, at once and in the thread that reads the pipe, while
     `get`'s thread may be deep in native code: for a worker that can end such a computation early. `get` tells of it afterwards.
+    `on_call` is called in the same way when a request comes: for a worker that does something else while there is none.
     """
 
     def __init__(self, incoming: IO[bytes], outgoing: IO[bytes], *, linger: float = 0.0) -> None:
         self._in, self._out, self._linger = incoming, outgoing, linger
         self.on_cancel: Callable[[int], None] | None = None
+        self.on_call: Callable[[], None] | None = None
         self._calls: queue.Queue[Call | None] = queue.Queue()
         self._open: dict[int, str] = {}
         self._cancelled: set[int] = set()
@@ -117,6 +119,8 @@ class Channel:
                         continue  # it has been answered meanwhile
                 if call.op == "cancel" and self.on_cancel is not None:
                     self.on_cancel(call.body)
+                elif call.op != "cancel" and self.on_call is not None:
+                    self.on_call()
                 # A cancel too: it wakes a loop that sleeps in get(), which decides what a cancelled request costs.
                 self._calls.put(call)
             if self._linger:

@@ -6,6 +6,7 @@ A request that comes ends the batch that is measured, within milliseconds; the m
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from app.core.errors import OndolError
@@ -19,40 +20,51 @@ _MINE = 0  # requests count from 1
 
 
 class IdleTuning:
-    """One measurement in pauses of other work. `patience`: seconds of quiet to wait for before the next `step`.
+    """One measurement in pauses of other work. `disturb` is for any thread; the rest is for the one that computes.
 
-    `disturb` is for any thread; the rest is for the one that computes. `may_end` False: a batch goes through (a GPU, a recurrent model).
+    `may_end` False: a batch goes through to its end (a GPU, a recurrent model). Times in seconds.
     """
 
     def __init__(
-        self, steps: Steps, switch: Switch, found: Callable[[Tuned], None], *, may_end: bool = True, idle_seconds: float = IDLE_SECONDS
+        self,
+        steps: Steps,
+        switch: Switch,
+        found: Callable[[Tuned], None],
+        *,
+        may_end: bool = True,
+        idle_seconds: float = IDLE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._steps, self._found, self._may_end, self._idle_seconds = steps, found, may_end, idle_seconds
+        self._steps, self._found, self._may_end, self._idle_seconds, self._clock = steps, found, may_end, idle_seconds, clock
         self._given_up = Abandoned(switch)
-        self.over = False
-        self.patience = idle_seconds
+        self._since, self._over = clock(), False
 
     def disturb(self) -> None:
         """Somebody asks for something: the batch that is measured ends."""
         self._given_up.add(_MINE)
 
     def pause(self) -> None:
-        """The work that disturbed is there: measure on when it is quiet again."""
+        """What disturbed is being done: measure on when it has been quiet for a while again."""
         self._given_up.discard(_MINE)
-        self.patience = self._idle_seconds
+        self._since = self._clock()
 
-    def step(self) -> None:
-        """Measure one batch. What was found, or why it couldn't be, ends it: `over`."""
-        if not self._given_up.begin({_MINE}, may_end=self._may_end):
-            return
+    def rest(self) -> float | None:
+        """Nothing else is to do: measure one batch if it has been quiet for long enough. Says when to come again; None: never."""
+        wait = self._since + self._idle_seconds - self._clock()
+        if self._over or wait > 0:
+            return None if self._over else wait
+        if self._given_up.begin({_MINE}, may_end=self._may_end):
+            self._step()
+        return None if self._over else 0.0
+
+    def _step(self) -> None:
         try:
             next(self._steps)
-            self.patience = 0.0
         except StopIteration as end:
-            self.over = True
+            self._over = True
             self._keep(end.value)
         except OndolError as error:
-            self.over = True
+            self._over = True
             log.info("this model was not measured: %s", error)
         finally:
             self._given_up.end()

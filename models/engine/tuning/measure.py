@@ -20,6 +20,7 @@ CELLS = 2048
 SMALLEST_PROMPT, LARGEST_PROMPT = 16, 512
 DEEP = 1024  # tokens before what is measured, where attention is compared: over short texts all of its kinds are alike
 ROUNDS = 5
+BUDGET = 5.0  # seconds
 QUIET = 0.75  # of the processor time that its threads could have had; less: the machine is busy
 MOST_BUSY = 8  # rounds, in all
 TOO_BUSY, LATER = "The machine is too busy to measure a model on it.", "Try again when other programs have ended."
@@ -42,6 +43,19 @@ class Context(Decoder, Protocol):
         ...
 
 
+class Opens(Protocol):
+    """A loaded model (`models.engine.llama.model.Model`)."""
+
+    def decoder(self, *, cells: int, sequences: int, batch: int, threads: int, ubatch: int, flash: bool) -> Context:
+        """A new context."""
+        ...
+
+
+def open_context(model: Opens, layout: Layout) -> Context:
+    """A small context in which a layout is measured."""
+    return model.decoder(cells=CELLS, sequences=STREAMS, batch=UBATCH, threads=layout.threads, ubatch=layout.ubatch, flash=layout.flash)
+
+
 class Question(NamedTuple):
     """What is to be found out. `open` makes a context; `settled`: the user chose the threads; `budget` in seconds of measuring."""
 
@@ -50,7 +64,7 @@ class Question(NamedTuple):
     usable_cores: int
     settled: bool = False
     gpu: bool = False
-    budget: float = 5.0
+    budget: float = BUDGET
     quiet: float = QUIET
     clocks: Clocks = Clocks()
 

@@ -131,6 +131,8 @@ def test_a_batch_that_was_interrupted_is_computed_again_from_where_it_began() ->
 
 
 class Switch:
+    """What ends a batch."""
+
     def __init__(self) -> None:
         self.on = False
 
@@ -141,51 +143,73 @@ class Switch:
         self.on = False
 
 
-def test_what_was_found_when_idle_is_handed_on_once() -> None:
+class Idle:
+    """A measurement in pauses, on a clock of its own."""
+
+    def __init__(self, machine: Machine, kept: Callable[[Tuned], None] = lambda _: None) -> None:
+        self.now, self.switch = 0.0, Switch()
+        steps = Measurement(question(machine)).steps()
+        self.tuning = IdleTuning(steps, self.switch, kept, idle_seconds=20, clock=lambda: self.now)
+
+    def through(self) -> int:
+        self.now += 20
+        for count in range(10_000):
+            if self.tuning.rest() is None:
+                return count
+        raise AssertionError("it never ends")
+
+
+def test_a_model_is_measured_after_a_while_of_quiet_and_what_was_found_is_handed_on_once() -> None:
     kept: list[Tuned] = []
-    idle = IdleTuning(Measurement(question(Machine(crowded))).steps(), Switch(), kept.append)
-    assert idle.patience > 0
-    while not idle.over:
-        idle.step()
-        assert idle.over or idle.patience == 0
+    idle = Idle(Machine(crowded), kept.append)
+    idle.now = 5
+    assert idle.tuning.rest() == 15
+    assert idle.through() > 20
     assert [tuned.layout.threads for tuned in kept] == [2]
+    assert idle.tuning.rest() is None
 
 
-def test_while_somebody_asks_for_something_nothing_is_measured_and_later_it_goes_on() -> None:
+def test_while_somebody_asks_for_something_nothing_is_measured_and_it_goes_on_after_the_next_quiet_while() -> None:
     machine = Machine(crowded)
-    idle = IdleTuning(Measurement(question(machine)).steps(), Switch(), lambda _: None)
+    idle = Idle(machine)
+    idle.now = 20
     for _ in range(3):
-        idle.step()
-    idle.disturb()
+        assert idle.tuning.rest() == 0
+    idle.tuning.disturb()
     before = machine.decoded
-    idle.step()
+    assert idle.tuning.rest() == 0, "the one who asks is there already"
     assert machine.decoded == before
-    idle.pause()
-    assert idle.patience > 0
-    idle.step()
+    idle.tuning.pause()
+    assert idle.tuning.rest() == 20
+    idle.now = 40
+    assert idle.tuning.rest() == 0
     assert machine.decoded == before + 1
 
 
 def test_a_request_ends_the_batch_that_is_measured() -> None:
-    switch, idle = Switch(), cast(IdleTuning, None)
+    seen: list[bool] = []
 
     def seconds(_: Layout, tokens: int) -> float:
-        idle.disturb()
-        seen.append(switch.on)
+        idle.tuning.disturb()
+        seen.append(idle.switch.on)
         return 0.001 * tokens
 
-    seen: list[bool] = []
-    idle = IdleTuning(Measurement(question(Machine(seconds))).steps(), switch, lambda _: None)
-    idle.step()
-    idle.step()
+    idle = Idle(Machine(seconds))
+    idle.now = 20
+    idle.tuning.rest()
+    idle.tuning.rest()
     assert seen == [True]
-    assert not switch.on, "and no other"
+    assert not idle.switch.on, "and no other"
 
 
 def test_a_disk_that_takes_nothing_ends_the_measurement_and_nothing_else() -> None:
     def full(_: Tuned) -> None:
         raise OSError(28, "No space left on device")
 
-    idle = IdleTuning(Measurement(question(Machine(crowded))).steps(), Switch(), full)
-    while not idle.over:
-        idle.step()
+    assert Idle(Machine(crowded), full).through() > 20
+
+
+def test_a_machine_that_is_too_busy_ends_the_measurement_without_a_word_to_anybody() -> None:
+    kept: list[Tuned] = []
+    Idle(Machine(crowded, share=0.4), kept.append).through()
+    assert kept == []
