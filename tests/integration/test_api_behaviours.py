@@ -13,6 +13,9 @@ import tiny_adapters
 import tiny_ggufs
 from served_models import ServedModels, serving_models
 
+from app.backends.openai import OpenAIBackend
+from app.core.records import Context, Generation, Message
+
 MODEL = "smollm2"
 ASKED: Any = [{"role": "user", "content": "Name three colours."}]
 
@@ -62,6 +65,21 @@ def test_chances_are_the_same_streamed_and_whole(server: ServedModels) -> None:
     assert "".join(one.delta.content or "" for one in chunks) == whole.message.content
     streamed = [told for one in chunks if one.logprobs for told in one.logprobs.content]
     assert streamed == whole.logprobs.content
+
+
+@pytest.mark.parametrize("prompt", [None, "Once upon a time"])
+async def test_chances_come_through_from_another_server_too(server: ServedModels, prompt: str | None) -> None:
+    config = {"model": server.ids[MODEL], "base_url": f"{server.url}/v1", "api_key": server.key, "temperature": 0}
+    far = OpenAIBackend("far", config)
+    messages = () if prompt else (Message("user", ASKED[0]["content"]),)
+    request = Generation(messages=messages, prompt=prompt, max_tokens=8, logprobs=2, logit_bias={5: -100.0})
+    found = [one async for piece in far.generate("", request, Context()) for one in piece.chances]
+    await far.close()
+    told = complete(server, logprobs=2).choices[0].logprobs if prompt else chat(server, logprobs=True, top_logprobs=2).choices[0].logprobs
+    words = told.tokens if prompt else [one.token for one in told.content]
+    chances = told.token_logprobs if prompt else [one.logprob for one in told.content]
+    assert [(one.text, one.logprob) for one in found] == list(zip(words, chances, strict=True))
+    assert [(one.top[0].text, len(one.top)) for one in found] == [(word, 2) for word in words]
 
 
 def test_without_being_asked_nobody_is_told_chances(server: ServedModels) -> None:

@@ -177,6 +177,16 @@ def test_requests_with_different_adapters_run_side_by_side_each_with_its_own(ada
     assert {id: text for id, (text, _) in found.items()} == {**texts, 5: texts[2], 6: texts[1]}
 
 
+def test_what_the_cache_holds_of_one_adapter_is_not_gone_on_from_with_another(adapted: Adapted) -> None:
+    engine, texts = adapted.engine(), []
+    for id, chosen in enumerate([(), (Adapter(0),), (), (Adapter(0),), (Adapter(1),)]):
+        adapted.submit(engine, id, story("a fox", adapters=chosen))
+        texts.append(run(engine)[id][0])
+    plain, first, second = (alone(bench, story("a fox")) for bench in (adapted.plain, adapted.merged[0, 1.0], adapted.merged[1, 1.0]))
+    assert texts == [plain, first, plain, first, second]
+    assert engine.stats().cached_tokens > 0, "with the same adapters it is"
+
+
 def test_where_a_request_says_nothing_the_adapters_are_as_strong_as_the_settings_say(adapted: Adapted) -> None:
     on = adapted.text(story("a fox"), usual=(1.0, 0.0))
     assert on == alone(adapted.merged[0, 1.0], story("a fox"))
