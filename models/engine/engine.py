@@ -8,7 +8,7 @@ What a request leaves in the cache is kept (`keeping`): a prompt that begins as 
 Who begins as one whose prompt is being computed waits until that beginning is there.
 
 `Engine` is for one thread: its owner calls `step` while it is not idle and hands on what comes back. It never waits.
-A step takes about `STEP_SECONDS` beside rows that generate and `PROMPT_SECONDS` at most. `cancel` frees a request's cells at
+How long a step may take says `pace`. `cancel` frees a request's cells at
 once for whoever needs them. `abandon`, which any other thread may call before, ends the step that computes the request now:
 what the others had in it is computed again. So a cancel waits for milliseconds; on a GPU, which can't be stopped, for a step.
 """
@@ -18,110 +18,29 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
-
-import msgspec
 
 from app.core.errors import BadRequest, Busy, ContextLengthExceeded, OndolError, foreign
-from app.core.records import Generation, Piece, Priority, Usage, Waiting
+from app.core.records import Generation, Piece, Priority, Usage
 from models.engine import prefix, sampling, scheduler
 from models.engine.adapters import Scales, scales
-from models.engine.chances import Heard, chance
-from models.engine.decoding import DONE, INTERRUPTED, NO_ROOM, Chain, Decoder, Model
+from models.engine.arrivals import Arrivals
+from models.engine.chances import chance
+from models.engine.decoding import DONE, INTERRUPTED, NO_ROOM, Decoder, Model
 from models.engine.grammar.rule import Rule
 from models.engine.interrupt import Abandoned
 from models.engine.keeping import Keeping
-from models.engine.prefix import Held, Lineage
+from models.engine.pace import Pace
+from models.engine.prefix import Lineage
+from models.engine.request import Output, Request, Stats
 from models.engine.scheduler import Limits, Row
 from models.engine.shelf import Shelf
-from models.engine.speculation import Drafter, Speculation
+from models.engine.speculation import Speculation
 from models.engine.speech import Said, Speech
 from models.engine.trials import Trials
 
 log = logging.getLogger(__name__)
-STEP_SECONDS = 0.1  # of prompts beside rows that generate; less where a step of theirs is much shorter
-STEPS_LOST = 1.5  # how many of their own steps prompts may cost them in one step
-PROMPT_SECONDS = 1.0
 MOST_INTERRUPTED = 3  # steps in a row; then one goes through, so that clients who come and go can't keep the others from getting on
 _RANKS = {Priority.CHAT: 0, Priority.TASK: 1, Priority.BULK: 2}
-
-
-class Output(NamedTuple):
-    """News of a request: its place in the queue, a piece of its text (the last one has a finish reason), or the error that ended it."""
-
-    id: int
-    news: Piece | Waiting | OndolError
-
-
-class Stats(msgspec.Struct, frozen=True):
-    """Requests at this moment, tokens computed and chosen since the start, cells of the KV cache, and how often one had to make room.
-
-    `cells_used`: of those that run. `cells_kept`: beside them, for requests to come. `cached_tokens`: of prompts, that were there already.
-    """
-
-    running: int
-    waiting: int
-    prompt_tokens: int
-    completion_tokens: int
-    cells_used: int
-    cells: int
-    evictions: int
-    steps: int
-    cells_kept: int = 0
-    cached_tokens: int = 0
-
-
-class Request:
-    """A request under way. `tokens` holds the prompt and all that was chosen; `done` of them are in the KV cache.
-
-    `place` is what it was told last of its place in the queue; 0: nothing. `alternatives` stand beside the chance of each token;
-    None where no chances are wanted. Only requests with the same adapters (`scales`) share a batch, or what the cache holds.
-    `lineage` says with whom it shares cells, `cached` how much of its prompt was there when it came in (-1: it didn't yet),
-    `stops` where its prompt is cut for others to go on from. `draft`: guesses that are computed with its last token
-    in this step, by `drafter`.
-    """
-
-    def __init__(
-        self,
-        id: int,
-        tokens: list[int],
-        *,
-        rank: int,
-        order: int,
-        limit: int,
-        chain: Chain,
-        speech: Speech,
-        alternatives: int | None = None,
-        scales: Scales = (),
-        chat: str = "",
-    ) -> None:
-        self.id, self.tokens, self.rank, self.order, self.limit = id, tokens, rank, order, limit
-        self.prompt_tokens, self.chain, self.speech = len(tokens), chain, speech
-        self.alternatives, self.scales, self.heard = alternatives, scales, Heard()
-        self.sequence, self.done, self.place = -1, 0, 0
-        self.chat, self.lineage, self.cached = chat, Lineage(), -1
-        self.stops: set[int] = set()
-        self.drafter, self.draft = Drafter(len(tokens)), list[int]()
-
-    @property
-    def held(self) -> Held:
-        """What it has in the cache, for others to go on from."""
-        return Held(self.sequence, self.tokens[: self.done], self.scales, False, self.chat, self.rank)
-
-    @property
-    def wanted(self) -> Held:
-        """All that it will have there."""
-        return Held(self.sequence, self.tokens, self.scales, False, self.chat, self.rank)
-
-    @property
-    def coming(self) -> Held:
-        """What it is about to have there: its prompt."""
-        return Held(self.sequence, self.tokens[: self.prompt_tokens], self.scales, False, self.chat, self.rank)
-
-    @property
-    def chosen(self) -> int:
-        """How many tokens were generated."""
-        return len(self.tokens) - self.prompt_tokens
 
 
 class Engine:
@@ -150,7 +69,7 @@ class Engine:
         self._adapters = adapters
         self._parallel = decoder.sequences if parallel is None else parallel
         self._keeping = Keeping(decoder, clock=clock, shelf=shelf, limit=keep)
-        self._outside: dict[int, int] = {}
+        self._arrivals = Arrivals(self._keeping, cuts=decoder.truncates)
         self._running: dict[int, Request] = {}
         self._waiting: dict[int, Request] = {}
         self._work: list[tuple[Request, int]] = []
@@ -158,8 +77,7 @@ class Engine:
         self._abandoned = Abandoned(decoder.interrupt)
         self._interrupted = 0
         self._trials = Trials()
-        self._prompt_speed = 0.0  # seconds per token
-        self._pace = 0.0  # seconds of a step without prompts
+        self._pace = Pace()
         self._order = self._cached_tokens = self._prompt_tokens = self._completion_tokens = self._evictions = self._steps = 0
 
     @property
@@ -234,7 +152,7 @@ class Engine:
     def arrange(self) -> list[Output]:
         """The first half of a step, which takes no time: who is let in and who makes room; places in the queue that have changed."""
         limits = self._limits()
-        plan = scheduler.schedule(self._rows(), self._arrivals(), limits)
+        plan = scheduler.schedule(self._rows(), self._arrivals.rows(self._waiting.values(), self._running.values()), limits)
         for id in plan.evict:
             self._move_out(id)
         for id in plan.admit:
@@ -244,7 +162,7 @@ class Engine:
         parts = ((self._running[id], count) for id, count in self._trials.narrow(work))
         self._work = sorted(((one, self._cut(one, count)) for one, count in parts), key=lambda part: part[0].sequence)
         self._guess()
-        return self._places()
+        return self._arrivals.places(self._waiting.values(), self._running.keys())
 
     def compute(self) -> list[Output]:
         """The second half, right after the first: the batch, and the text that comes of it."""
@@ -275,11 +193,8 @@ class Engine:
         return Stats(len(self._running), len(self._waiting), *counts, kept, self._cached_tokens)
 
     def _limits(self) -> Limits:
-        batch = scheduler.chunk(self._prompt_speed, PROMPT_SECONDS, self._decoder.batch)
-        beside = min(STEP_SECONDS, STEPS_LOST * self._pace) if self._pace else STEP_SECONDS
-        chunk = scheduler.chunk(self._prompt_speed, beside, batch)
-        most = max(batch, self._parallel)
-        return Limits(slots=self._parallel, cells=self._cells, batch=most, chunk=chunk, turn=self._steps)
+        batch, chunk = self._pace.prompts(self._decoder.batch)
+        return Limits(slots=self._parallel, cells=self._cells, batch=max(batch, self._parallel), chunk=chunk, turn=self._steps)
 
     def _guess(self) -> None:
         """Guesses for a row that generates alone, where there is room for them."""
@@ -328,15 +243,6 @@ class Engine:
             for one in outputs
         ]
 
-    def _places(self) -> list[Output]:
-        """Who waits and has nothing to read yet is told its place, when it has changed."""
-        outputs = []
-        for place, request in enumerate(sorted(self._waiting.values(), key=lambda one: (one.rank, one.order)), start=1):
-            if request.place != place and not request.chosen and self._outside.get(request.id) not in self._running:
-                request.place = place
-                outputs.append(Output(request.id, Waiting("queued", place=place)))
-        return outputs
-
     def _decode(self, work: Sequence[tuple[Request, int]]) -> tuple[int, list[int]]:
         parts = [
             (request.sequence, request.done, [*request.tokens[request.done : request.done + count], *request.draft])
@@ -359,12 +265,7 @@ class Engine:
         if status == DONE:
             prompts = sum(count for _, count in work if count > 1)
             self._prompt_tokens += prompts
-            seconds = self._clock() - began
-            if prompts >= scheduler.SMALLEST_CHUNK:
-                speed = seconds / (prompts + len(work))
-                self._prompt_speed = speed if not self._prompt_speed else (self._prompt_speed + speed) / 2
-            elif not prompts:
-                self._pace = seconds if not self._pace else self._pace + (seconds - self._pace) / 8
+            self._pace.passed(self._clock() - began, prompts, len(work))
         return status, ends
 
     def _advance(self, request: Request, token: int) -> list[Output]:
@@ -434,34 +335,6 @@ class Engine:
 
     def _lineages(self) -> list[tuple[Lineage, int]]:
         return [(request.lineage, request.done) for request in self._running.values()]
-
-    def _arrivals(self) -> list[Row]:
-        """Who waits to be let in; not those who wait outside for what another one is about to compute."""
-        before, self._outside = self._outside, {}
-        rows = []
-        running = [request.held for request in self._running.values()] if self._waiting else []
-        computing = [one for one in self._running.values() if one.done < one.prompt_tokens]
-        for request in sorted(self._waiting.values(), key=lambda one: (one.rank, one.order)):
-            there = self._keeping.there(request.wanted, running)
-            length = there.length if there else 0
-            first = self._first(request, computing, length, before.get(request.id))
-            if first is not None:
-                self._outside[request.id] = first
-                continue
-            computing.append(request)
-            shared = length if there and any(one.sequence == there.sequence for one in running) else 0
-            rows.append(Row(request.id, request.rank, request.order, 0, len(request.tokens) - shared, request.scales))
-        return rows
-
-    def _first(self, request: Request, computing: Sequence[Request], there: int, before: int | None) -> int | None:
-        """The request that is about to compute what this one begins with, where it is worth to wait for that (still, for `before`)."""
-        for other in computing:
-            length = prefix.worth_waiting_for(request.wanted, other.coming, there, least=1 if other.id == before else prefix.WORTH_WAITING)
-            if length > other.done:
-                if not self._decoder.truncates:
-                    other.stops.add(length)
-                return other.id
-        return None
 
     def _cut(self, request: Request, count: int) -> int:
         """How many of `count` tokens go into this step: a prompt halts where a copy of it is to be kept."""

@@ -24,9 +24,10 @@ from app.core.workers.frames import Call
 from models.engine import machine, memory, words
 from models.engine.chat_template import ChatTemplate, Prompter
 from models.engine.client import EngineInfo, EngineSettings
-from models.engine.engine import Engine, Output
+from models.engine.engine import Engine
 from models.engine.fit import Wishes, fit
 from models.engine.reasoning import TAGS
+from models.engine.request import Output
 from models.engine.shelf import Shelf, fingerprint
 from models.engine.speculation import speculation
 from models.engine.speech import Speech

@@ -13,8 +13,9 @@ from engine_bench import FACTS, GREEDY, Bench, alone, run, story, submit
 
 from app.core.records import Generation, Piece, Priority, Waiting
 from models.engine.decoding import INTERRUPTED
-from models.engine.engine import MOST_INTERRUPTED, Engine, Output
+from models.engine.engine import MOST_INTERRUPTED, Engine
 from models.engine.llama.decoder import Decoder
+from models.engine.request import Output
 
 TOPICS = ["a lighthouse", "a village", "a clock", "two ships"]
 

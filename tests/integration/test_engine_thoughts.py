@@ -15,9 +15,10 @@ from app.backends.openai import OpenAIBackend
 from app.core.records import Context, Generation, Message, Piece, Priority, Sampling
 from models.engine.chat_template import ChatTemplate, Prompter
 from models.engine.client import EngineSettings
-from models.engine.engine import Engine, Output
+from models.engine.engine import Engine
 from models.engine.llama.model import Model
 from models.engine.reasoning import Thoughts
+from models.engine.request import Output
 from models.engine.speech import Speech
 from models.engine.worker import LoadedEngine
 
