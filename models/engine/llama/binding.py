@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import llama_cpp
 from llama_cpp import llama_cpp as native
@@ -16,6 +16,9 @@ log = logging.getLogger("llama.cpp")
 PINNED = "0.3.36"
 # ggml's levels; 5 continues the line before, whatever that was.
 _LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR, 5: logging.DEBUG}
+
+# llama.cpp calls the last one as long as the process lives, also when the model that set it has gone.
+_CALLBACKS: list[Any] = []
 
 
 class Device(NamedTuple):
@@ -35,8 +38,9 @@ class Log:
     def __init__(self) -> None:
         self.interrupt = Interrupt()
         self._error = ""
-        self._callback = native.llama_log_callback(self._write)
-        native.llama_log_set(self._callback, ctypes.c_void_p(0))
+        callback = native.llama_log_callback(self._write)
+        _CALLBACKS.append(callback)
+        native.llama_log_set(callback, ctypes.c_void_p(0))
 
     def _write(self, level: int, text: bytes, _data: object) -> None:
         line = text.decode("utf-8", "replace").rstrip()
