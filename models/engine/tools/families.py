@@ -40,6 +40,7 @@ _KNOWN: tuple[tuple[tuple[str, ...], Dialect], ...] = (
     (("<|python_tag|>",), Llama3()),
     (("<|start_header_id|>", '"parameters"', "tools"), Llama3()),
 )
+DIALECTS = {dialect.name: dialect for dialect in (*(dialect for _, dialect in _KNOWN), GENERIC)}
 PROBE_NAME, PROBE_KEY, PROBE_VALUE = "probe_function", "probe_key", "probe_value"
 Render = Callable[[Sequence[dict[str, Any]], Sequence[dict[str, Any]]], str | None]
 _TOOLS = [
