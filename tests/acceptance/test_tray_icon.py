@@ -23,7 +23,7 @@ from tray.face import menu
 from tray.records import Action, ActionKind, ChatPage, Choices, Download, Model, Problem, Server, Snapshot, State, Sync
 
 PROGRAM = Path(__file__).with_name("tray_icon_program.py")
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.skipif(bool(tray_host.missing()), reason=tray_host.missing())]
+pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(bool(tray_host.missing()), reason=tray_host.missing())]
 
 FULL = Snapshot(
     server=Server(

@@ -28,7 +28,7 @@ from app.core.locks import FileLock
 from models.installed import InstalledModel
 from models.library import Library
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.skipif(bool(tray_host.missing()), reason=tray_host.missing())]
+pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(bool(tray_host.missing()), reason=tray_host.missing())]
 
 FORBIDDEN = ("litestar", "chromadb", "torch", "llama_cpp", "typer", "uvicorn", "sqlalchemy", "numpy", "sentence_transformers")
 LARGE = gguf_bytes(rows=40_000, seed=7)  # 5 MB
@@ -119,8 +119,7 @@ def test_the_models_row_makes_a_model_the_default_and_loads_it_and_unload_frees_
 
 def test_the_rows_of_a_download_pause_it_and_let_it_go_on_until_its_model_is_told_and_listed(whole: Tray, hub: Hub) -> None:
     assert whole.manager().ask("/models", SOURCE)[0] == 200
-    row = whole.shows("Downloading Tiny-GGUF:Q4_K_M: ")
-    assert "% of 5 MB" in row.label
+    until(lambda: "% of 5 MB" in whole.shows("Downloading Tiny-GGUF:Q4_K_M: ").label, "the row says no size")
     whole.click("Downloading", "Pause")
     until(lambda: whole.manager().all()[SOURCE]["status"]["value"] == "stopped", "the server has not paused it")
     assert whole.shows("Paused: Tiny-GGUF:Q4_K_M").label.endswith("of 5 MB")
@@ -179,7 +178,7 @@ def test_the_server_rows_stop_start_and_restart_it_and_the_chat_page_follows_its
     whole.click("Server", "Stop")
     whole.shows("Ondol is stopped")
     assert whole.place.server() is None
-    assert not whole.row("Server", "Stop").enabled
+    assert not whole.shows("Server", "Stop").enabled
     whole.click("Server", "Start")
     whole.shows("Ondol is ready")
     second = whole.place.server()
@@ -235,10 +234,10 @@ def test_start_at_login_makes_the_entry_and_takes_it_away(whole: Tray) -> None:
     entry = whole.place.folder / "config" / "autostart" / "ondol.desktop"
     whole.click("Settings", "Start at login")
     until(entry.exists, "there is no entry")
-    until(lambda: whole.row("Settings", "Start at login").checked, "the row is not marked")
+    until(lambda: whole.shows("Settings", "Start at login").checked, "the row is not marked")
     whole.click("Settings", "Start at login")
     until(lambda: not entry.exists(), "the entry is still there")
-    until(lambda: not whole.row("Settings", "Start at login").checked, "the row is still marked")
+    until(lambda: not whole.shows("Settings", "Start at login").checked, "the row is still marked")
 
 
 def test_the_language_changes_at_once_and_back(whole: Tray) -> None:
@@ -251,7 +250,7 @@ def test_the_language_changes_at_once_and_back(whole: Tray) -> None:
 
 def test_with_notifications_off_a_download_that_is_done_calls_nobody_and_a_click_is_still_answered(whole: Tray, hub: Hub) -> None:
     whole.click("Settings", "Notifications")
-    until(lambda: not whole.row("Settings", "Notifications").checked, "the row is still marked")
+    until(lambda: not whole.shows("Settings", "Notifications").checked, "the row is still marked")
     stalls, hub.stall_after = hub.stall_after, 0
     whole.panel.notes.clear()
     assert whole.manager().ask("/models", SOURCE)[0] == 200
@@ -260,7 +259,7 @@ def test_with_notifications_off_a_download_that_is_done_calls_nobody_and_a_click
     whole.panel.note("Ondol 0.")
     assert len(whole.panel.notes) == 1
     whole.click("Settings", "Notifications")
-    until(lambda: whole.row("Settings", "Notifications").checked, "the row is not marked again")
+    until(lambda: whole.shows("Settings", "Notifications").checked, "the row is not marked again")
     hub.stall_after = stalls
     whole.manager().remove("tiny")
 
@@ -349,7 +348,7 @@ def test_a_click_on_a_model_that_the_settings_outrank_says_so_and_where(
         running.click("Models", other)
         note = running.panel.note("config.yaml line 2", 60)
         assert MODEL in note.text
-        assert not running.row("Models", other).checked
+        assert not running.shows("Models", other).checked
 
 
 def test_a_chat_page_whose_port_was_taken_stays_where_it_went_at_the_next_start(place: Place, desktop: Desktop, panel: Panel) -> None:
