@@ -78,6 +78,10 @@ class Library:
         """
         return self._default("embedding", lambda model: (model.pulled_at, model.id))
 
+    def default_reranker(self) -> InstalledModel | None:
+        """The reranker that `use` named; else the one pulled first."""
+        return self._default("rerank", lambda model: (model.pulled_at, model.id))
+
     def use(self, id: str) -> InstalledModel:
         """Make this model the default of its kind, durably."""
         with self._changing():

@@ -30,7 +30,7 @@ class _Place:
 
 
 class LocalVectors:
-    """The library's GGUF embedders and rerankers, by id; `default` is the one pulled first."""
+    """The library's GGUF embedders and rerankers, by id; `default` is the library's own choice, of embedders the one pulled first."""
 
     def __init__(self, library: Library, settings: VectorSettings, *, logs: Path, idle_seconds: float) -> None:
         self._library, self._settings, self._logs, self._idle = library, settings, logs, idle_seconds
@@ -53,6 +53,8 @@ class LocalVectors:
 
     async def find(self, name: str, kind: str) -> InstalledModel | None:
         """The model of this name; None where there is none of this kind."""
+        if kind == "rerank" and name in ("", DEFAULT):
+            return await asyncio.to_thread(self._library.default_reranker)
         models = [model for model in await asyncio.to_thread(self._library.list) if model.kind == kind and model.embedding is None]
         if name in ("", DEFAULT):
             return min(models, key=lambda model: (model.pulled_at, model.id), default=None)

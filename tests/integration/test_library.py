@@ -179,6 +179,12 @@ def test_a_gguf_that_embeds_or_reranks_is_no_chat_model_nor_what_stores_are_fill
     assert (library.default_chat(), library.default_embedder()) == (None, None)
     with pytest.raises(BadRequest, match="stores are filled"):
         library.use("e")
+    library.pull(f"file:{reranker(tmp_path / 'later.gguf', seed=8)}")
+    assert [library.default_reranker(), library.use("later"), library.default_reranker()] == [
+        made[1],
+        library.find("later"),
+        library.find("later"),
+    ]
 
 
 def test_a_disk_without_room_is_refused_with_the_numbers_before_anything_is_written(
