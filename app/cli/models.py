@@ -86,7 +86,7 @@ def remove(model: Annotated[str, typer.Argument(help="Its id, as `ondol models l
 
 @command.command()
 def use(model: Annotated[str, typer.Argument(help="Its id, as `ondol models list` shows it.")], json: Json = False) -> None:
-    """Make a model the default of its kind (chat or embedding)."""
+    """Make a model the default of its kind (chat, embedding or rerank)."""
     out = Output(json=json)
 
     def work() -> None:
@@ -108,6 +108,8 @@ def _named_in_settings(chosen: InstalledModel) -> tuple[str, str]:
     from app.core.settings import load_settings
 
     settings = load_settings(Home.find(), environ=os.environ, flags={})
+    if chosen.kind == "rerank":
+        return "", ""
     setting = "default" if chosen.kind == "chat" else "embedder"
     named = str(getattr(settings.models, setting))
     return ("", "") if named in ("", "default", chosen.id) else (named, settings.where(f"models.{setting}"))
