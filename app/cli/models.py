@@ -100,6 +100,24 @@ def use(model: Annotated[str, typer.Argument(help="Its id, as `ondol models list
     guarded(work, out)
 
 
+@command.command()
+def tune(
+    model: Annotated[str, typer.Argument(help="Its id, as `ondol models list` shows it; else the default chat model.")] = "",
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long to measure, at most.")] = 30.0,
+    busy_too: Annotated[bool, typer.Option(help="Measure also where other programs are at work.")] = False,
+    json: Json = False,
+) -> None:
+    """Measure how a model runs best on this machine; its next load uses it."""
+    out = Output(json=json)
+
+    def work() -> None:
+        from app.cli import tuning
+
+        tuning.tune(_library(), model, out, seconds=seconds, busy_too=busy_too)
+
+    guarded(work, out)
+
+
 def _named_in_settings(chosen: InstalledModel) -> tuple[str, str]:
     """The model that the settings name in place of the chosen one, and where; two empty texts where they leave it to us."""
     import os

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from app.core.errors import NotReady
 from models.engine.decoding import DONE, INTERRUPTED, Decoder
-from models.engine.tuning.layout import ROWS, UBATCH, Figures, Layout, Trial, Tuned, better, curve, threads_to_try, trial
+from models.engine.tuning.layout import FEWEST_ROUNDS, ROWS, UBATCH, Figures, Layout, Trial, Tuned, better, curve, threads_to_try, trial
 
 STREAMS = 8
 CELLS = 2048
@@ -193,14 +193,14 @@ class Measurement:
         return quiet
 
     def _curve(self, layout: Layout) -> Generator[None, None, tuple[tuple[int, float], ...]]:
-        """Only for models that can take back what was computed: the others can't speculate."""
+        """Only for models that can take back what was computed: the others can't speculate. Empty where the time was too short."""
         bench = _Bench(self._question, layout)
         times: dict[int, list[float]] = {rows: [] for rows in ROWS}
         try:
             if not bench.decoder.truncates:
                 return ()
             yield from bench.fill(SMALLEST_PROMPT)
-            while len(times[1]) < ROUNDS and (not times[1] or self._spent < self._question.budget):
+            while len(times[1]) < ROUNDS and self._spent < self._question.budget:
                 found = {}
                 for rows in ROWS:
                     found[rows] = yield from bench.compute([(0, bench.depth, rows)])
@@ -212,4 +212,4 @@ class Measurement:
                     raise NotReady(TOO_BUSY, hint=LATER)
         finally:
             bench.decoder.close()
-        return curve(times)
+        return curve(times) if len(times[1]) >= FEWEST_ROUNDS else ()

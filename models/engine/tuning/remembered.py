@@ -28,7 +28,7 @@ class Remembered:
         self._store = Store(Path(settings.tuning_folder)) if settings.tuning_folder else None
         self._after = settings.tune_after
         cores = here.physical_cores, here.usable_cores
-        about = (settings.threads, fit.gpu_layers, settings.parallel)
+        about = (settings.threads, settings.gpu_layers, settings.parallel)
         self._key = store.key(model, library=library, cores=cores, gpus=gpus, settings=about) if self._store else ""
         tuned = self._store.read(self._key) if self._store else None
         self.found = tuned is not None
