@@ -66,10 +66,7 @@ class Soak:
         while not self.over:
             number += 1
             try:
-                async with asyncio.timeout(STUCK_SECONDS):
-                    outcome = await once(number)
-            except TimeoutError:
-                outcome = "stuck"
+                outcome = await once(number)
             except (aiohttp.ClientError, ValueError) as error:
                 outcome = f"broken: {type(error).__name__} {error}"[:120]
             self.counts.setdefault(kind, Counter())[outcome.partition(":")[0]] += 1
@@ -83,7 +80,7 @@ class Soak:
         body = {"model": "default", "temperature": 0.8, **body}
         try:
             async with (
-                asyncio.timeout(give_up),
+                asyncio.timeout(give_up or STUCK_SECONDS),
                 self._session.post(f"{self._url}/v1/chat/completions", json=body, headers=self._headers) as answer,
             ):
                 if answer.status != 200:
@@ -93,9 +90,7 @@ class Soak:
                 choice = (await answer.json())["choices"][0]
                 return ("whole" if choice["finish_reason"] else "broken: no finish"), choice["message"]
         except TimeoutError:
-            if give_up is None:
-                raise
-            return "given up", {}
+            return "stuck" if give_up is None else "given up", {}
 
     async def chat(self, name: str, number: int, *, stream: bool) -> str:
         """A chat of four turns, then a new one."""
@@ -108,6 +103,7 @@ class Soak:
             outcome, message = await self.ask({"messages": messages, "max_tokens": 40, "stream": stream})
             if outcome != "whole":
                 return outcome
+            self.counts.setdefault("turns", Counter())["whole"] += 1
             messages.append({"role": "assistant", "content": message.get("content") or ""})
         return "whole"
 
@@ -122,6 +118,7 @@ class Soak:
         return outcome if outcome != "whole" else "broken: a prompt that can't fit was answered"
 
     async def give_up(self, number: int) -> str:
+        await asyncio.sleep(self._random.uniform(0, 1))
         body = {"messages": [{"role": "user", "content": f"Count to {1000 + number}."}], "max_tokens": 400, "stream": number % 2 == 0}
         return (await self.ask(body, give_up=self._random.uniform(0.02, 2)))[0]
 

@@ -226,8 +226,8 @@ class Boastful:
         self._decoder, self.refusals = decoder, 0
         self.sequences, self.batch, self.cells = decoder.sequences, decoder.batch, 4096
 
-    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[int, list[int]]:
-        status, ends = self._decoder.decode(parts)
+    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]], *looks: Sequence[int]) -> tuple[int, list[int]]:
+        status, ends = self._decoder.decode(parts, *looks)
         self.refusals += status == 1
         return status, ends
 
