@@ -42,10 +42,10 @@ class Watched:
         self.then: Callable[[], None] | None = None
         self.statuses: list[int] = []
 
-    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]]) -> tuple[int, list[int]]:
+    def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]], looks: Sequence[int] = ()) -> tuple[int, list[int]]:
         if self.then is not None:
             self.then()
-        status, ends = self._decoder.decode(parts)
+        status, ends = self._decoder.decode(parts, looks)
         self.statuses.append(status)
         return status, ends
 
