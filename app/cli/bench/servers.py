@@ -82,7 +82,8 @@ def _furnish(home: Path, model: Path, share: Share) -> None:
     from models.library import Library
 
     Library(home / "models").pull(f"file:{model}")
-    values = {"context": share.cells, "parallel": share.parallel, "threads": share.threads, "idle_minutes": 0}
+    # The others would be measured beside a model that measures itself.
+    values = {"context": share.cells, "parallel": share.parallel, "threads": share.threads, "idle_minutes": 0, "tune": "off"}
     (home / "config.yaml").write_text(json.dumps({"models": values}), encoding="utf-8")
 
 
