@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from app.core.errors import OndolError
 from app.core.records import Generation, Piece, Priority, Sampling, Waiting
 from models.engine.chat_template import ChatTemplate, Prompter
@@ -48,6 +50,22 @@ class Bench:
         for decoder in self._decoders.values():
             decoder.close()
         self.model.close()
+
+
+class Scored:
+    """A real context that remembers how far the best token was before the second at each choice."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self.leads: list[float] = []
+
+    def sample(self, chain: Any, index: int) -> int:
+        second, first = np.sort(self._decoder.scores(index))[-2:]
+        self.leads.append(float(first - second))
+        return self._decoder.sample(chain, index)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._decoder, name)
 
 
 def story(topic: str, tokens: int = 24, **values: Any) -> Generation:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import tiny_ggufs
-from engine_bench import GREEDY, Bench, run
+from engine_bench import GREEDY, Bench, Scored, run
 
 from app.core.records import Generation, Piece, Priority, Usage
 from models.engine.engine import Engine
-from models.engine.llama.decoder import Decoder
 from models.engine.shelf import Shelf
 
 WORDS = range(tiny_ggufs.FIRST_WORD, tiny_ggufs.FIRST_WORD + tiny_ggufs.WORDS)
@@ -62,22 +59,6 @@ def alone(bench: Bench, tokens: Sequence[int], answer: int = 8) -> str:
 
 
 NEARLY = 0.03  # of a score: below it, another order of the same sum may turn two tokens round
-
-
-class Scored:
-    """A real context that remembers how far the best token was before the second at each choice."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
-        self.leads: list[float] = []
-
-    def sample(self, chain: Any, index: int) -> int:
-        second, first = np.sort(self._decoder.scores(index))[-2:]
-        self.leads.append(float(first - second))
-        return self._decoder.sample(chain, index)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._decoder, name)
 
 
 def same_but_for_ties(bench: Bench, tokens: Sequence[int], found: Sequence[int]) -> bool:
