@@ -85,10 +85,14 @@ class Scripted:
 
 
 def write(loaded: LoadedEngine, words: list[str], **values: Any) -> tuple[str, str, Piece]:
-    engine = Engine(Scripted(loaded, words), loaded.engine._decoder, context=512)
+    # A decoder of its own: the loaded engine keeps what it has read in its.
+    decoder = loaded.model.decoder(cells=512, sequences=1, batch=64, threads=1)
+    engine = Engine(Scripted(loaded, words), decoder, context=512)
     request = Generation(messages=ASKED, max_tokens=len(words), **values)
     engine.submit(1, [1, 2, 3], request, speech=Speech(request.stop, Thoughts()))
-    return gathered(engine)
+    said = gathered(engine)
+    decoder.close()
+    return said
 
 
 def test_what_a_model_thinks_comes_before_its_answer_and_apart_from_it(loaded: LoadedEngine) -> None:
