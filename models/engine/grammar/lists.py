@@ -7,6 +7,8 @@ from typing import Any
 
 from models.engine.grammar.rules import Rules, letter, literal
 
+MOST = 2000  # repetitions that llama.cpp counts
+
 
 def entries(given: list[tuple[str, bool]], rules: Rules) -> str:
     """Entries in their order, with commas between those that are there."""
@@ -29,6 +31,13 @@ def times(low: int, high: int | None) -> str:
     if high is None:
         return "*" if low == 0 else f"{{{low},}}"
     return f"{{{low},{high}}}"
+
+
+def length(schema: Any) -> str | None:
+    """The repetition that a text's `minLength` and `maxLength` ask for, as far as a grammar counts; None where they ask for none."""
+    low, high = (schema.get(key) if isinstance(schema.get(key), int) else None for key in ("minLength", "maxLength"))
+    high = high if high is not None and high <= MOST else None
+    return None if low is None and high is None else times(min(max(low or 0, 0), MOST if high is None else high), high)
 
 
 def other_than(names: Sequence[Any]) -> str:

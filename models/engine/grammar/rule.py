@@ -54,6 +54,17 @@ class Gate:
         return self._trigger is None
 
     @property
+    def pending(self) -> bytes:
+        """What may be the beginning of thoughts, or of what the grammar is for: nobody was asked about it yet."""
+        return self._held.lstrip() if self.state == "start" else b""
+
+    @property
+    def opening(self) -> bytes:
+        """What makes a mark of thoughts of what is pending."""
+        pending = self.pending
+        return next((begin[len(pending) :] for begin, _ in self._pairs if begin.startswith(pending)), b"")
+
+    @property
     def wanted(self) -> bytes:
         """What closes the thoughts, less what stands of it already."""
         kept = next(

@@ -50,17 +50,18 @@ class Grammar:
         """Whether it takes these tokens one after the other; nothing changes."""
         copy = native.llama_sampler_clone(self._handle)
         try:
-            for token in tokens:
-                if not _allows(copy, token):
-                    return False
-                native.llama_sampler_accept(copy, token)
-            return True
+            return _follow(copy, tokens)
         finally:
             native.llama_sampler_free(copy)
 
-    def mask(self, candidates: Any) -> None:
-        """Give the tokens that it refuses a score of minus infinity."""
-        native.llama_sampler_apply(self._handle, candidates)
+    def mask(self, candidates: Any, behind: list[int]) -> None:
+        """Give the tokens that it refuses, after those in `behind`, a score of minus infinity."""
+        copy = native.llama_sampler_clone(self._handle)
+        try:
+            if _follow(copy, behind):
+                native.llama_sampler_apply(copy, candidates)
+        finally:
+            native.llama_sampler_free(copy)
 
     def close(self) -> None:
         """Free it."""
@@ -106,7 +107,10 @@ class Guard:
     @property
     def masks(self) -> bool:
         """Whether the grammar alone decides about the next token."""
-        return self._gate.state == "bound" or (self._gate.eager and self._gate.state != "thinking")
+        gate = self._gate
+        if gate.state == "bound":
+            return True
+        return gate.eager and gate.state != "thinking" and self._grammar.takes(self._words.spell(gate.pending))
 
     @property
     def forced(self) -> int | None:
@@ -119,7 +123,7 @@ class Guard:
 
     def mask(self, candidates: Any) -> None:
         """Leave only what the grammar takes."""
-        self._grammar.mask(candidates)
+        self._grammar.mask(candidates, self._words.spell(self._gate.pending))
 
     def way_out(self, refused: int) -> int:
         """No choice is good. Thoughts are closed, text goes on without the grammar, and where it holds the answer ends."""
@@ -129,11 +133,22 @@ class Guard:
         if self._gate.state == "text":
             self._gate.free()
             return refused
+        if self._gate.pending and not self.masks and (opening := self._words.spell(self._gate.opening)):
+            return opening[0]
         return min(self._words.end_tokens, default=refused)
 
     def close(self) -> None:
         """Free the grammar."""
         self._grammar.close()
+
+
+def _follow(handle: Any, tokens: list[int]) -> bool:
+    """Whether it took these tokens one after the other."""
+    for token in tokens:
+        if not _allows(handle, token):
+            return False
+        native.llama_sampler_accept(handle, token)
+    return True
 
 
 def _allows(handle: Any, token: int) -> bool:

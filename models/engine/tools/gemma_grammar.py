@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.engine.grammar import schema
-from models.engine.grammar.lists import entries
+from models.engine.grammar.lists import entries, length
 from models.engine.grammar.rules import Rules, either, literal
 
 _DEEPEST = 20
@@ -26,7 +26,7 @@ def gemma_object(rules: Rules, parameters: Mapping[str, Any], quote: str, depth:
 
 
 def _value(rules: Rules, given: Any, quote: str, depth: int) -> str:
-    text = f"{literal(quote)} [^<]* {literal(quote)}"
+    text = f"{literal(quote)} [^<]{(length(given) if isinstance(given, Mapping) else None) or '*'} {literal(quote)}"
     if not isinstance(given, Mapping) or depth > _DEEPEST:
         return text
     values = given.get("enum", [given["const"]] if "const" in given else None)

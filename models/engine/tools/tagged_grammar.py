@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.engine.grammar import schema
+from models.engine.grammar.lists import length
 from models.engine.grammar.rules import Rules, either, literal
 from models.engine.tools.parts import Tool
 from models.engine.tools.tagged_calls import is_text
@@ -39,7 +40,7 @@ def _parameter(rules: Rules, tool: Tool, key: str, value: Any, *, glm: bool) -> 
     elif isinstance(value, Mapping) and ("enum" in value or "const" in value):
         inside = either([literal(str(one)) for one in value.get("enum", [value.get("const")])])
     else:
-        inside = _FREE
+        inside = f"[^<]{counted}" if (counted := length(value)) else _FREE
     if glm:
         return f'{literal(f"<arg_key>{key}</arg_key>")} "\\n" "<arg_value>" {inside} "</arg_value>" "\\n"'
     return f'{literal(f"<parameter={key}>")} "\\n" {inside} "\\n"? "</parameter>" "\\n"'
