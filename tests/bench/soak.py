@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from app.cli.bench.servers import Share, ours
 
 STUCK_SECONDS = 180
+CACHE = 32  # megabytes for chats that left the cache: full before the warm-up is over
 KILLS_UNTIL = 0.4  # of the time: the last engine must live long enough to be watched
 WARM_UP = 0.35  # of a process's watched life
 CLEAR = {"worker_died", "busy", "context_length_exceeded", "not_ready", "invalid_request", "bad_schema", "bad_grammar"}
@@ -224,7 +225,7 @@ async def main(args: argparse.Namespace) -> int:
     """Start, load, judge."""
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with (
-        ours(args.model, Share(args.threads, args.parallel, 8192)) as address,
+        ours(args.model, Share(args.threads, args.parallel, 8192), {"cache_memory_megabytes": CACHE}) as address,
         aiohttp.ClientSession(
             connector=connector, trust_env=False, timeout=aiohttp.ClientTimeout(total=None), read_bufsize=1 << 20
         ) as session,

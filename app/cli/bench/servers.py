@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 
@@ -58,11 +58,11 @@ class Address(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def ours(model: Path, share: Share) -> AsyncIterator[Address]:
-    """`ondol serve` over a home of its own that has this model alone."""
+async def ours(model: Path, share: Share, more: Mapping[str, Any] | None = None) -> AsyncIterator[Address]:
+    """`ondol serve` over a home of its own that has this model alone; `more` of the settings under `models`."""
     with tempfile.TemporaryDirectory(prefix="ondol-bench-") as folder:
         home = Path(folder)
-        await asyncio.to_thread(_furnish, home, model, share)
+        await asyncio.to_thread(_furnish, home, model, share, more or {})
         line = [sys.executable, "-P", "-m", "app.cli", "serve", "--port", "0", "--json", "--until-stdin-closes"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ONDOL_")}
         environment |= {"ONDOL_HOME": str(home), "PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
@@ -78,7 +78,7 @@ async def ours(model: Path, share: Share) -> AsyncIterator[Address]:
             yield Address(told["url"], key, process.pid)
 
 
-def _furnish(home: Path, model: Path, share: Share) -> None:
+def _furnish(home: Path, model: Path, share: Share, more: Mapping[str, Any]) -> None:
     from models.library import Library
 
     Library(home / "models").pull(f"file:{model}")

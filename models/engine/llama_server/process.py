@@ -54,7 +54,8 @@ class LlamaServer:
                 f"http://127.0.0.1:{port}",
                 headers={"Authorization": f"Bearer {key}"},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-                connector=aiohttp.TCPConnector(limit=0),
+                # It closes connections that rest, which a request on its way would be lost with.
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),
                 read_bufsize=_LARGEST_EVENT,
                 trust_env=False,
             )
