@@ -83,7 +83,7 @@ def _furnish(home: Path, model: Path, share: Share, more: Mapping[str, Any]) -> 
 
     Library(home / "models").pull(f"file:{model}")
     # The others would be measured beside a model that measures itself.
-    values = {"context": share.cells, "parallel": share.parallel, "threads": share.threads, "idle_minutes": 0, "tune": "off"}
+    values = {"context": share.cells, "parallel": share.parallel, "threads": share.threads, "idle_minutes": 0, "tune": "off", **more}
     (home / "config.yaml").write_text(json.dumps({"models": values}), encoding="utf-8")
 
 
