@@ -9,11 +9,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import llama_server_install
+import msgspec
 import psutil
 import pytest
+import tiny_adapters
+import tiny_ggufs
 
 from app.core.errors import BadRequest, ContextLengthExceeded, WorkerDied
-from app.core.records import Context, Format, Generation, Message, Piece, Sampling
+from app.core.records import Adapter, Context, Format, Generation, Message, Piece, Sampling
+from models.engine.adapters import AdapterFile
 from models.engine.client import EngineClient, EngineSettings
 
 pytestmark = pytest.mark.slow
@@ -76,6 +80,21 @@ async def test_chances_schemas_and_grammars_pass_through(engine: EngineClient) -
     assert (await write(engine, Generation(prompt="x", max_tokens=9, format=Format("gbnf", grammar='root ::= "aaa"'))))[0] == "aaa"
     with pytest.raises(BadRequest):
         await write(engine, Generation(prompt="x", format=Format("gbnf", grammar="root ::= this is (not valid")))
+
+
+async def test_an_adapter_is_as_strong_as_each_request_says(program: Path, tmp_path: Path) -> None:
+    model = tiny_ggufs.llama(tmp_path / "model.gguf")
+    adapter = AdapterFile("strong", str(tiny_adapters.lora(tmp_path / "adapter.gguf", seed=1)), 0.0)
+    settings = EngineSettings(context=512, threads=1, engine="llama-server", llama_server=str(program), adapters=(adapter,))
+    engine = EngineClient(model, settings, name="engine-adapted", logs=tmp_path / "logs")
+    try:
+        request = Generation(prompt="w1 w2 w3", sampling=GREEDY, max_tokens=24, ignore_eos=True)
+        plain, _ = await write(engine, request)
+        adapted, _ = await write(engine, msgspec.structs.replace(request, adapters=(Adapter(0, 1.0),)))
+        assert plain != adapted
+        assert (await write(engine, request))[0] == plain
+    finally:
+        await engine.stop()
 
 
 async def test_who_leaves_makes_room_at_once(engine: EngineClient) -> None:

@@ -25,12 +25,13 @@ class Program(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What it gets: tokens of context that all requests share, requests at once, threads, and layers on the GPU (-1: its own choice)."""
+    """What it gets: tokens of context that all requests share, requests at once, threads, layers on the GPU (-1: it decides), adapters."""
 
     cells: int
     parallel: int
     threads: int
     gpu_layers: int
+    adapters: tuple[str, ...] = ()
 
 
 def find(named: str) -> Program:
@@ -56,6 +57,10 @@ def line(program: Program, model: Path, share: Share, port: int) -> list[str]:
     words += ["--threads", str(share.threads), "--threads-batch", str(share.threads)]
     if share.gpu_layers >= 0:
         words += ["--gpu-layers", str(share.gpu_layers)]
+    for path in share.adapters:
+        words += ["--lora", path]
+    if share.adapters:
+        words.append("--lora-init-without-apply")  # each request says how strong they are
     return [*words, *(option for option in _WANTED if option in program.options)]
 
 

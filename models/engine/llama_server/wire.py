@@ -9,16 +9,17 @@ import msgspec
 
 from app.core.errors import BadRequest, Busy, ContextLengthExceeded, NotReady, OndolError, WorkerDied
 from app.core.records import CallPart, Chance, Generation, Piece, Usage
+from models.engine.adapters import Scales, scales
 
 _SAMPLERS = ["penalties", "top_k", "top_p", "min_p", "temperature"]  # the order of our own engine
 _REASONS = {"eos": "stop", "word": "stop", "limit": "length"}
 
 
-def asked(request: Generation) -> tuple[str, dict[str, Any]]:
-    """The path and the body of a streamed request. BadRequest for what this server can't be asked."""
+def asked(request: Generation, usual: Scales = ()) -> tuple[str, dict[str, Any]]:
+    """The path and the body of a streamed request; `usual`: how strong the adapters are where it names none. BadRequest for no sense."""
     if request.max_tokens is not None and request.max_tokens < 1:
         raise BadRequest(f"max_tokens is {request.max_tokens}.", hint="Give a number of at least 1.", param="max_tokens")
-    body = {**_common(request), "stream": True}
+    body = {**_common(request, usual), "stream": True}
     if request.suffix is not None:
         return "/infill", {**body, **_plain(request), "input_prefix": request.prompt or "", "input_suffix": request.suffix}
     if request.prompt is not None:
@@ -33,7 +34,7 @@ def template(request: Generation) -> dict[str, Any]:
     return {name: value for name, value in _chat(request).items() if name in ("messages", "tools", "chat_template_kwargs")}
 
 
-def _common(request: Generation) -> dict[str, Any]:
+def _common(request: Generation, usual: Scales) -> dict[str, Any]:
     sampling = request.sampling
     body: dict[str, Any] = {
         "temperature": sampling.temperature,
@@ -52,8 +53,8 @@ def _common(request: Generation) -> dict[str, Any]:
     }
     if request.logit_bias:
         body["logit_bias"] = [[token, bias] for token, bias in request.logit_bias.items()]
-    if request.adapters:
-        body["lora"] = [msgspec.to_builtins(adapter) for adapter in request.adapters]
+    if usual:
+        body["lora"] = [{"id": id, "scale": scale} for id, scale in enumerate(scales(request.adapters, usual))]
     if request.format is not None and request.format.kind == "gbnf":
         body["grammar"] = request.format.grammar
     return body

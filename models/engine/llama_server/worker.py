@@ -25,6 +25,7 @@ from app.core.records import Generation, Priority, Waiting
 from app.core.workers.child import Channel
 from app.core.workers.frames import Call
 from models.engine import machine
+from models.engine.adapters import Scales
 from models.engine.client import EngineInfo, EngineSettings
 from models.engine.fit import Wishes, fit
 from models.engine.llama_server import program, wire
@@ -41,8 +42,8 @@ LINGER_SECONDS = 4.0  # when the parent goes, llama-server is ended first
 class Relay:
     """Requests of the parent become requests of llama-server. For the thread of its event loop alone."""
 
-    def __init__(self, channel: Channel, server: LlamaServer, turns: Turns) -> None:
-        self._channel, self._server, self._turns = channel, server, turns
+    def __init__(self, channel: Channel, server: LlamaServer, turns: Turns, usual: Scales = ()) -> None:
+        self._channel, self._server, self._turns, self._usual = channel, server, turns, usual
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._given_up: set[int] = set()
         self._moved = asyncio.Condition()
@@ -98,7 +99,7 @@ class Relay:
                 )
 
     async def _generate(self, id: int, request: Generation, priority: Priority) -> None:
-        path, body = wire.asked(request)
+        path, body = wire.asked(request, self._usual)
         self._turns.join(id, priority)
         try:
             await self._turn(id)
@@ -171,7 +172,7 @@ async def _serve(channel: Channel) -> None:
     layout = fit(header, Wishes(wishes.context, wishes.parallel, wishes.threads, wishes.gpu_layers), here)
     log.info("starting %s (%s) over %s", found.path, found.version, path)
     # It knows its GPUs better than we do from outside.
-    share = Share(layout.cells, wishes.parallel, layout.threads, wishes.gpu_layers)
+    share = Share(layout.cells, wishes.parallel, layout.threads, wishes.gpu_layers, tuple(one.path for one in wishes.adapters))
     server = await LlamaServer.start(found, path, share)
     try:
         props = await server.get("/props")
@@ -191,7 +192,7 @@ async def _serve(channel: Channel) -> None:
         )
         channel.hello(msgspec.to_builtins(info))
         channel.event({"running": 0, "waiting": 0})
-        relay = Relay(channel, server, Turns(wishes.parallel, wishes.max_queue))
+        relay = Relay(channel, server, Turns(wishes.parallel, wishes.max_queue), tuple(one.scale for one in wishes.adapters))
         calls = _calls(channel)
         getting = asyncio.create_task(calls.get())
         while True:

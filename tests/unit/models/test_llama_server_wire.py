@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import BadRequest, Busy, ContextLengthExceeded, NotReady, OndolError
-from app.core.records import CallPart, Chance, Format, Generation, Message, Piece, Priority, Sampling, Usage
+from app.core.records import Adapter, CallPart, Chance, Format, Generation, Message, Piece, Priority, Sampling, Usage
 from models.engine.llama_server import program, wire
 from models.engine.llama_server.program import Program, Share
 from models.engine.llama_server.turns import Turns
@@ -105,6 +105,20 @@ def test_the_line_has_the_options_that_this_program_knows_and_no_key() -> None:
     assert "--gpu-layers" not in line
     assert "--api-key" not in line
     assert program.line(found, Path("m.gguf"), Share(4096, 4, 2, 0), 8123)[-4:-2] == ["--gpu-layers", "0"]
+
+
+def test_adapters_are_as_strong_as_the_request_says_else_as_the_settings_say() -> None:
+    usual = (1.0, 0.5)
+    assert wire.asked(Generation(prompt="x"), usual)[1]["lora"] == [{"id": 0, "scale": 1.0}, {"id": 1, "scale": 0.5}]
+    one = Generation(prompt="x", adapters=(Adapter(1, 2.0),))
+    assert wire.asked(one, usual)[1]["lora"] == [{"id": 0, "scale": 0.0}, {"id": 1, "scale": 2.0}]
+    assert "lora" not in wire.asked(Generation(prompt="x"))[1]
+    found = Program(Path("/opt/llama-server"), "", frozenset())
+    assert program.line(found, Path("m.gguf"), Share(512, 1, 1, 0, ("어댑터.gguf",)), 1)[-3:] == [
+        "--lora",
+        "어댑터.gguf",
+        "--lora-init-without-apply",
+    ]
 
 
 def test_turns_go_by_priority_then_age_and_a_full_queue_refuses() -> None:
