@@ -119,10 +119,10 @@ class Gate:
 
     def _search(self, held: bytes, new: int) -> View:
         assert self._trigger is not None
-        found = self._trigger.search(held, max(0, len(held) - new - _BACK))
-        if found is None or in_code(held[: found.start(1)].decode("utf-8", "replace")):
-            return View("text", held, None)
-        return View("bound", b"", held[found.start(1) :])
+        for found in self._trigger.finditer(held, max(0, len(held) - new - _BACK)):
+            if not in_code(held[: found.start(1)].decode("utf-8", "replace")):
+                return View("bound", b"", held[found.start(1) :])
+        return View("text", held, None)
 
 
 class Rule(NamedTuple):

@@ -107,6 +107,8 @@ class _Reader:
         for key, kind in (("properties", dict), ("anyOf", list), ("oneOf", list), ("allOf", list), ("enum", list), ("required", list)):
             if key in schema and (not isinstance(schema[key], kind) or (kind is list and key != "required" and not schema[key])):
                 self._refuse(f"{path}/{key}", f"'{key}' is {'an object' if kind is dict else 'a list that is not empty'}")
+        if not all(isinstance(name, str) for name in schema.get("required", ())):
+            self._refuse(f"{path}/required", "names are texts")
 
     def _flat(self, schema: Any, path: str, through: tuple[str, ...]) -> Any:
         """A schema without `$ref` and `allOf` of its own."""
