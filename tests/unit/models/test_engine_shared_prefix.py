@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.engine.prefix import LEFT_OVER, SHORTEST, WORTH_WAITING, Held, Match, added, cells, clip, common, match, worth_waiting_for
+from models.engine.prefix import SHORTEST, WORTH_WAITING, Held, Match, added, cells, clip, common, match, worth_waiting_for
 
 TOKENS = list(range(1000, 1400))
 OTHER = list(range(3000, 3400))
@@ -34,8 +34,8 @@ def test_nothing_is_shared_between_different_adapters() -> None:
     assert find(Held(-1, TOKENS, (1.0,)), Held(1, TOKENS, (0.5,)), Held(2, TOKENS)) is None
 
 
-def test_a_kept_sequence_is_taken_over_when_little_of_it_is_lost_and_a_running_one_never() -> None:
-    kept = Held(1, TOKENS[: 100 + LEFT_OVER], kept=True)
+def test_a_kept_sequence_is_taken_over_when_nothing_of_it_is_lost_and_a_running_one_never() -> None:
+    kept = Held(1, TOKENS[:100], kept=True)
     assert find(Held(-1, TOKENS[:100] + OTHER), kept) == Match(1, 100, True)
     assert find(Held(-1, TOKENS[:99] + OTHER), kept) == Match(1, 99, False)
     assert find(Held(-1, TOKENS[:100] + OTHER), kept._replace(kept=False)) == Match(1, 100, False)
