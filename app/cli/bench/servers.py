@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from app.core.errors import BadSetting, NotReady
+from models.engine.llama_server import guard
 
 START_SECONDS = 180
-# Both end when the pipe to us does, also when this process is killed.
+# All end when the pipe to us does, also when this process is killed.
 _LLAMA_SERVER = """
 import sys, xllamacpp
 model, port, threads, parallel, cells = sys.argv[1], *map(int, sys.argv[2:])
@@ -92,7 +93,18 @@ async def llama_server(program: str, model: Path, share: Share) -> AsyncIterator
     """llama.cpp's own server, the program."""
     port, key = _free_port(), secrets.token_hex(16)
     numbers = {"--port": port, "-c": share.cells, "-np": share.parallel, "-t": share.threads, "-tb": share.threads, "-b": 2048, "-ub": 512}
-    line = [program, "-m", str(model), "--host", "127.0.0.1", "--kv-unified", *(str(word) for pair in numbers.items() for word in pair)]
+    line = [
+        sys.executable,
+        "-I",
+        str(guard.__file__),
+        program,
+        "-m",
+        str(model),
+        "--host",
+        "127.0.0.1",
+        "--kv-unified",
+        *(str(word) for pair in numbers.items() for word in pair),
+    ]
     async with _process(line, {**os.environ, "LLAMA_API_KEY": key}) as process:
         yield await _answering(process, port, key, "/health")
 
