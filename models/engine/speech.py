@@ -71,4 +71,16 @@ class Speech:
     def _listen(self, text: str) -> Said:
         said = self._listener.feed(text) if self._listener else Said(text)
         self.called = self.called or bool(said.calls)
-        return said
+        return said._replace(calls=_joined(said.calls)) if said.calls else said
+
+
+def _joined(parts: Iterable[CallPart]) -> tuple[CallPart, ...]:
+    """Readers go letter by letter: what of one call came at once is one part, but for its head, which stands alone."""
+    joined: list[CallPart] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if last is not None and not last.name and not part.name and last.index == part.index:
+            joined[-1] = CallPart(part.index, arguments=last.arguments + part.arguments)
+        else:
+            joined.append(part)
+    return tuple(joined)
