@@ -265,7 +265,7 @@ class Engine:
         if status == DONE:
             prompts = sum(count for _, count in work if count > 1)
             self._prompt_tokens += prompts
-            self._pace.passed(self._clock() - began, prompts, len(work))
+            self._pace.passed(self._clock() - began, prompts, sum(count == 1 for _, count in work))
         return status, ends
 
     def _advance(self, request: Request, token: int) -> list[Output]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 SHORTEST = 16  # tokens in common below which nothing is shared: not worth a second place to cut the prompt
-LEFT_OVER = 64  # tokens that a kept sequence may lose when another request takes it over; else it is copied
 WORTH_WAITING = 64  # tokens that another request is about to compute, for which a request waits outside
 
 Lineage = tuple[tuple[int, int], ...]
@@ -71,7 +70,9 @@ def match(wanted: Held, held: Iterable[Held], *, cuts: bool, reaches: Callable[[
         if length < max(SHORTEST, best[0]) or (length < len(one.tokens) and not cuts) or not reaches(one.sequence, length):
             continue
         own = one.kept and one.rank >= wanted.rank and bool(one.chat) and one.chat == wanted.chat
-        take = cuts and one.kept and one.rank >= wanted.rank and (own or len(one.tokens) - length <= LEFT_OVER)
+        # Others get a copy where something would be lost: cells that become free are taken by rows that run, and attention over
+        # cells in another order adds up to something else.
+        take = cuts and one.kept and one.rank >= wanted.rank and (own or length == len(one.tokens))
         if (length, take, own) > best:
             best, found = (length, take, own), Match(one.sequence, length, take)
     return found

@@ -18,7 +18,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 SLACK = 64  # cells kept free when a request is let in beside others, so that it isn't sent out again at once
-SMALLEST_CHUNK = 16
+SMALLEST_CHUNK = 2  # more than a row that generates, which a step is told from a prompt's by
 FIRST_CHUNK = 32  # until a speed was measured: on a slow machine a full batch can take a minute
 
 

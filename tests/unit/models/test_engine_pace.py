@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import itertools
+
+from models.engine.pace import STEPS_LOST, Pace
+from models.engine.scheduler import FIRST_CHUNK, SMALLEST_CHUNK
+
+
+def test_before_anything_was_seen_a_prompt_begins_with_a_small_chunk() -> None:
+    assert Pace().prompts(512) == (FIRST_CHUNK, FIRST_CHUNK)
+
+
+def test_alone_a_prompt_gets_as_many_tokens_as_a_second_takes() -> None:
+    pace = Pace()
+    pace.passed(0.064, 32, 0)
+    assert pace.prompts(2048)[0] == 256
+    assert pace.prompts(128)[0] == 128
+
+
+def test_beside_a_row_that_generates_prompts_cost_no_more_than_a_step_and_a_half() -> None:
+    pace = Pace()
+    pace.passed(0.010, 0, 1)
+    for _ in range(20):
+        chunk = pace.prompts(512)[1]
+        assert chunk * 0.002 <= 0.010 * STEPS_LOST
+        pace.passed(0.010 + chunk * 0.002, chunk, 1)
+    assert chunk == 4
+
+
+def test_where_a_token_of_a_prompt_costs_more_than_that_it_still_gets_on() -> None:
+    pace = Pace()
+    pace.passed(0.010, 0, 1)
+    for _ in range(5):
+        chunk = pace.prompts(512)[1]
+        pace.passed(0.010 + chunk * 0.05, chunk, 1)
+    assert pace.prompts(512)[1] == SMALLEST_CHUNK
+
+
+def test_where_prompts_cost_nothing_beside_a_row_their_share_doubles_with_each_step() -> None:
+    pace = Pace()
+    pace.passed(0.020, 0, 1)
+    found = []
+    for _ in range(8):
+        found.append(pace.prompts(512)[1])
+        pace.passed(0.020, found[-1], 1)
+    assert found == sorted(found)
+    assert all(later <= 2 * max(before, SMALLEST_CHUNK) for before, later in itertools.pairwise(found))
+    assert found[-1] >= 64
+
+
+def test_the_first_prompt_beside_rows_that_generate_is_taken_to_cost_what_they_do() -> None:
+    pace = Pace()
+    pace.passed(0.010, 0, 1)
+    assert pace.prompts(512)[1] == SMALLEST_CHUNK
