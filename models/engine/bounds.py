@@ -29,7 +29,7 @@ class Bounds:
         # A lock and not a condition, whose methods are written in Python: an `Overtime` in the middle of one would leave it locked.
         self._lock, self._begun = threading.Lock(), threading.Event()
         self._until: float | None = None
-        self._worker = 0
+        self._worker, self._sent = 0, False
         self._watching: threading.Thread | None = None
 
     def run(self, work: Callable[[], T]) -> T:
@@ -56,8 +56,13 @@ class Bounds:
             try:
                 with self._lock:
                     self._until = None
-                    # One that was sent and has not arrived yet would hit whatever comes next.
-                    _send(self._worker, None)
+                    sent, self._sent = self._sent, False
+                if sent:
+                    # One that has not arrived yet would hit whatever comes next. Taken back, CPython 3.11 would look for it ever after,
+                    # at each call, and without an end under a profiler: so one in its place is waited for.
+                    _send(self._worker)
+                    while True:
+                        time.sleep(0)
                 return
             except Overtime:
                 continue
@@ -69,7 +74,8 @@ class Bounds:
                 if left is None:
                     self._begun.clear()
                 elif left <= 0:
-                    _send(self._worker, Overtime)
+                    self._sent = True
+                    _send(self._worker)
                     # Again, should the work have swallowed it.
                     self._until = time.monotonic() + 0.1
             if left is None:
@@ -78,8 +84,8 @@ class Bounds:
                 time.sleep(min(left, 0.5))
 
 
-def _send(thread: int, error: type[BaseException] | None) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
+def _send(thread: int) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Overtime))
 
 
 if sys.platform == "linux":

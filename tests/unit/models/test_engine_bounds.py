@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +84,24 @@ def test_what_the_work_returns_and_raises_comes_through() -> None:
     assert QUICK.run(lambda: 7) == 7
     with pytest.raises(KeyError):
         QUICK.run(lambda: {}["no"])
+
+
+PROFILED = """
+import cProfile, contextlib
+from models.engine.bounds import Bounds
+def forever():
+    while True: pass
+bounds = Bounds(0.1, 256 << 20)
+with contextlib.suppress(TimeoutError):
+    bounds.run(forever)
+profile = cProfile.Profile()
+profile.enable()
+assert bounds.run(lambda: 1) == 1
+def after(): return 2
+assert after() == 2
+"""
+
+
+def test_a_bounded_work_leaves_nothing_behind_that_a_profiler_would_spin_on() -> None:
+    root = Path(__file__).resolve().parents[3]
+    subprocess.run([sys.executable, "-c", PROFILED], check=True, timeout=60, cwd=root)
