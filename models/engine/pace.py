@@ -7,6 +7,8 @@ from models.engine import scheduler
 STEP_SECONDS = 0.1  # of prompts beside rows that generate, until a step of theirs was seen
 STEPS_LOST = 1.5  # how many of their own steps prompts may cost them in one step
 PROMPT_SECONDS = 1.0
+# A small batch costs more per token, most of all where others use the processor too: it must not look so slow that the next is smaller yet.
+WHOLE, WHOLE_SECONDS = 64, 4.0
 ENOUGH = 16  # tokens of a prompt in a step of its own whose time says something of larger batches
 LEAST_COST = 0.1  # of a step: what the prompts in it cost at least, since times are rough
 
@@ -25,7 +27,8 @@ class Pace:
 
     def prompts(self, largest: int) -> tuple[int, int]:
         """Tokens of prompts in a step of their own, and beside rows that generate."""
-        alone = scheduler.chunk(self._alone or self._beside, PROMPT_SECONDS, largest)
+        cost = self._alone or self._beside
+        alone = max(scheduler.chunk(cost, PROMPT_SECONDS, largest), scheduler.chunk(cost, WHOLE_SECONDS, min(largest, WHOLE)))
         time = min(PROMPT_SECONDS, STEPS_LOST * self._step) if self._step else STEP_SECONDS
         # Where no prompt was seen yet, its tokens may cost as much as those that are generated.
         self._chunk = scheduler.chunk(self._beside or self._alone or self._step, time, min(largest, self._most or largest))

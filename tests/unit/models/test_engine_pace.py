@@ -17,6 +17,17 @@ def test_alone_a_prompt_gets_as_many_tokens_as_a_second_takes() -> None:
     assert pace.prompts(128)[0] == 128
 
 
+def test_a_prompt_alone_is_not_cut_smaller_and_smaller_where_small_batches_are_slow() -> None:
+    pace = Pace()
+    for _ in range(10):
+        chunk = pace.prompts(512)[0]
+        pace.passed(1.0 + chunk * 0.01, chunk, 0)
+    assert pace.prompts(512)[0] >= 64
+    slow = Pace()
+    slow.passed(32.0, 32, 0)
+    assert slow.prompts(512)[0] == 4
+
+
 def test_beside_a_row_that_generates_prompts_cost_no_more_than_a_step_and_a_half() -> None:
     pace = Pace()
     pace.passed(0.010, 0, 1)
