@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import openai
 import uvicorn
@@ -51,7 +52,9 @@ def serving_models(folder: Path, files: dict[str, Path], config: str = "") -> It
     library = Library(home.models)
     ids = {name: library.pull(f"file:{path}").id for name, path in files.items()}
     home.config.write_text("models: {context: 4096, threads: 1}\n" + config, encoding="utf-8")
-    made = build(home, load_settings(home, environ={}))
+    # A guard is for the rest of a process's life, and this process is the tests'.
+    with mock.patch("app.core.egress.install"):
+        made = build(home, load_settings(home, environ={}))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)

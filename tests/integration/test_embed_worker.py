@@ -154,7 +154,7 @@ print(embedder.info.dimensions, [name for name in ("torch", "sentence_transforme
 
 
 def test_a_chat_model_is_refused_as_an_embedder(minilm: InstalledModel) -> None:
-    with pytest.raises(BadRequest, match="not an embedding model"):
+    with pytest.raises(BadRequest, match="no model that stores are filled with"):
         embedder_info(InstalledModel("chat", "chat", minilm.path, 1, "file:x", "", 0.0, "0"))
 
 
