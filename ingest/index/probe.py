@@ -1,7 +1,7 @@
 """`python -m ingest.index.probe DIRECTORY`: whether an index can be trusted, tried in a process that may crash instead.
 
 Reads lines `pk vector-in-base64` of chunks that the index should hold from standard input, asks for each one's nearest, and
-ends with status 0 where those that are there find themselves. Any other end, a crash too, says that it is damaged.
+ends with status 0 where those that are there find themselves, but for a few. Any other end, a crash too, says that it is damaged.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 from ingest.index.contract import IndexDamaged
 
 _SOUND, _DAMAGED = 0, 3
+# Of the chunks that are asked for: a sound graph can miss one now and then, since its search is approximate; a damaged one misses most.
+MAY_MISS = 0.05
 
 if sys.platform == "win32":
     _NO_WINDOW = subprocess.CREATE_NO_WINDOW
@@ -51,11 +53,16 @@ def main() -> int:
         held = set(index.pks())
         if len(held) != index.entries():
             return _DAMAGED
-        for pk, vector in sample:
+        missed, asked = 0, [(pk, vector) for pk, vector in sample if pk in held]
+        for _, vector in asked:
             # Twins (the same text in two chunks) share the first places: the score tells, not the id.
             hits = index.query(np.frombuffer(vector, dtype="<f4"), 10)
-            if pk in held and (not hits or abs(hits[0][1] - 1.0) > 0.01 or any(found not in held for found, _ in hits)):
+            if any(found not in held for found, _ in hits):
                 return _DAMAGED
+            missed += not hits or abs(hits[0][1] - 1.0) > 0.01
+        if missed > MAY_MISS * len(asked):
+            sys.stderr.write(f"{directory}: {missed} of {len(asked)} chunks are not found\n")
+            return _DAMAGED
     except IndexDamaged as error:
         sys.stderr.write(f"{directory}: {error}\n")
         return _DAMAGED
