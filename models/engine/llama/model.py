@@ -13,6 +13,7 @@ from app.core.errors import BadRequest, BadSetting
 from models.engine.adapters import AdapterFile
 from models.engine.grammar.rule import Rule
 from models.engine.infill import InfillTokens
+from models.engine.llama import vocabulary
 from models.engine.llama.adapters import Adapters
 from models.engine.llama.binding import Log
 from models.engine.llama.chain import Chain
@@ -77,14 +78,7 @@ class Model:
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Tokens of a text, without a first or last token of the model's own. `special`: control words become control tokens."""
-        data = text.encode("utf-8", "replace")
-        room = len(data) + 8
-        while True:
-            tokens = (native.llama_token * room)()
-            count = native.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
-            if count >= 0:
-                return list(tokens[:count])
-            room = -count
+        return vocabulary.tokenize(self._vocab, text, whole=False, special=special)
 
     def piece(self, token: int) -> bytes:
         """The bytes that a token adds to the text; control tokens add none, but for those that `speak` names."""

@@ -10,6 +10,7 @@ import numpy as np
 from llama_cpp import llama_cpp as native
 
 from app.core.errors import BadSetting, OndolError
+from models.engine.llama import vocabulary
 from models.engine.llama.binding import Log
 from models.engine.llama.weights import load
 from models.engine.vectors import MEAN, MOST_TEXTS, NO_POOLING, RANK, Marks
@@ -73,14 +74,7 @@ class VectorModel:
 
     def tokenize(self, text: str, *, whole: bool, special: bool = False) -> list[int]:
         """A text's tokens. `whole`: with those that the model wants around a text; `special`: control words become control tokens."""
-        data = text.encode("utf-8", "replace")
-        room = len(data) + 8
-        while True:
-            tokens = (native.llama_token * room)()
-            count = native.llama_tokenize(self._vocab, data, len(data), tokens, room, whole, special)
-            if count >= 0:
-                return list(tokens[:count])
-            room = -count
+        return vocabulary.tokenize(self._vocab, text, whole=whole, special=special)
 
     def compute(self, texts: Sequence[Sequence[int]]) -> Rows:
         """One row for each of these texts, at most `MOST_TEXTS` of together at most `context` tokens."""
