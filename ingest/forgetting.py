@@ -33,7 +33,7 @@ def forget_source(home: Home, writer: Writer, source: SourceRow) -> int:
     gone = sum(writer.delete(ids[at : at + _STEP]) for at in range(0, len(ids), _STEP))
     writer.forget_source(source.id)
     if source.kind == "postgres":
-        from ingest.dsn import Dsn
+        from ingest.postgres.dsn import Dsn
 
         name = Dsn(source.spec["dsn"]).secret_name
         if not any(Dsn(spec["dsn"]).secret_name == name for spec in writer.specs_everywhere("postgres")):

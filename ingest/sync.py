@@ -81,10 +81,10 @@ def ingest_postgres(
     Nothing is written before the database has let us in and the columns are known to be there.
     """
     # Imported here: who ingests files alone needs no PostgreSQL driver.
-    from ingest.dsn import parse_dsn
-    from ingest.postgres import Database
-    from ingest.rows import make_plan
-    from ingest.table_source import fill_from_table
+    from ingest.postgres.database import Database
+    from ingest.postgres.dsn import parse_dsn
+    from ingest.postgres.plan import make_plan
+    from ingest.postgres.table_source import fill_from_table
 
     with Database(parse_dsn(dsn)) as database:
         plan, notices = make_plan(database.describe(table), text, title, key)
@@ -199,10 +199,10 @@ def _fill_again(run: Run, home: Home, kind: str, spec: Mapping[str, Any], reader
         path = Path(spec["path"])
         fill_from_files(run, look(path, readers, run.state), readers, options.max_file_bytes, folder=path.is_dir())
         return
-    from ingest.dsn import Dsn
-    from ingest.postgres import Database
-    from ingest.rows import make_plan
-    from ingest.table_source import fill_from_table
+    from ingest.postgres.database import Database
+    from ingest.postgres.dsn import Dsn
+    from ingest.postgres.plan import make_plan
+    from ingest.postgres.table_source import fill_from_table
 
     where = Dsn(spec["dsn"])
     password = Secrets(home.secrets, home.locks).get(where.secret_name)

@@ -4,8 +4,8 @@ import pytest
 
 from app.core.errors import BadRequest, NotFound
 from ingest.documents import version_hash, version_hashes
-from ingest.dsn import parse_dsn
-from ingest.rows import ColumnInfo, TableInfo, choose_table, make_plan, row_document, row_key
+from ingest.postgres.dsn import parse_dsn
+from ingest.postgres.plan import ColumnInfo, TableInfo, choose_table, make_plan, row_document, row_key
 
 TABLE = TableInfo(
     1,

@@ -25,8 +25,8 @@ from sqlalchemy.types import UserDefinedType
 
 from app.core.errors import OndolError, UpstreamError
 from ingest.documents import Document
-from ingest.dsn import Dsn, connect_fault, denied, query_fault
-from ingest.rows import ColumnInfo, Plan, TableInfo, choose_table, row_document, row_key
+from ingest.postgres.dsn import Dsn, connect_fault, denied, query_fault
+from ingest.postgres.plan import ColumnInfo, Plan, TableInfo, choose_table, row_document, row_key
 
 CONNECT_SECONDS = 10
 FETCH = 2000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from app.core.errors import BadRequest
 from ingest.documents import Failed, version_hashes
-from ingest.postgres import FETCH, Database
-from ingest.rows import Plan, row_key
+from ingest.postgres.database import FETCH, Database
+from ingest.postgres.plan import Plan, row_key
 from ingest.run import Run
 
 
