@@ -9,8 +9,9 @@ from typing import Any
 
 from app.core.errors import ItemError, NotFound
 from ingest.documents import Failed
-from ingest.files import Content, FoundFile, Walked, failure, find, load, owner, read
+from ingest.files import Content, FoundFile, Walked, find, load, owner, read
 from ingest.readers.registry import Readers
+from ingest.reading.whole import failure
 from ingest.run import Run
 
 

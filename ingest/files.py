@@ -14,8 +14,9 @@ from typing import Literal
 
 from app.core.errors import ItemError, NotFound
 from ingest.documents import Document, Failed
-from ingest.readers.contract import FileContent
+from ingest.readers.contract import FileContent, suffix_of
 from ingest.readers.registry import Readers
+from ingest.reading.whole import failure, read_whole
 
 RACY_NS = 2_000_000_000
 """A file written again within one tick of its clock shows the same time (FAT: 2 s): younger ones are not trusted."""
@@ -69,7 +70,7 @@ def find(root: Path, readers: Readers) -> Walked:
         id = file_id(root)
         if not stat.S_ISREG(status.st_mode):
             raise ItemError("is not a file.")
-        readers.reader(_suffix(root.name))
+        readers.reader(suffix_of(root.name))
     except ItemError as error:
         return Walked((), (failure(_shown(root), error),), 0)
     return Walked((FoundFile(id, root, status.st_size, status.st_mtime_ns),), (), 0)
@@ -116,7 +117,7 @@ def _entries(folder: Path, visited: set[tuple[int, int]]) -> list[Path]:
 
 
 def _found(entry: Path, readers: Readers) -> FoundFile | Literal["folder", "unknown", "hidden"]:
-    readable = readers.can_read(_suffix(entry.name))
+    readable = readers.can_read(suffix_of(entry.name))
     try:
         status = entry.stat()
     except OSError as error:
@@ -162,23 +163,7 @@ def load(file: FoundFile, limit: int) -> Content:
 
 def read(file: FoundFile, content: Content, readers: Readers) -> Iterator[Document | Failed]:
     """The file's documents, and failures of single records. A file without any text is a failure too."""
-    found_any = False
-    try:
-        for found in readers.reader(_suffix(file.path.name)).read(FileContent(file.id, content.data)):
-            found_any = True
-            empty = isinstance(found, Document) and not any(block.text.strip() for block in found.blocks)
-            yield Failed(found.id, f"{found.id} has no text.") if isinstance(found, Document) and empty else found
-        if not found_any:
-            raise ItemError("has no text.")
-    except ItemError as error:
-        yield failure(file.id, error)
-    except Exception as error:  # noqa: BLE001 - a parser may raise anything on a broken file: that file fails, the run goes on
-        yield Failed(file.id, f"{file.id} could not be read ({type(error).__name__}: {error}).")
-
-
-def failure(item: str, error: ItemError) -> Failed:
-    """An item's error with the item's name in front of what is wrong with it."""
-    return Failed(item, f"{item} {error}")
+    return read_whole(FileContent(file.id, content.data), readers)
 
 
 def owner(document_id: str, files: dict[str, object] | set[str]) -> str | None:
@@ -189,10 +174,6 @@ def owner(document_id: str, files: dict[str, object] | set[str]) -> str | None:
             return document_id[:at]
         at = document_id.rfind("#", 0, at)
     return None
-
-
-def _suffix(name: str) -> str:
-    return name.rpartition(".")[2].lower() if "." in name.lstrip(".") else ""
 
 
 def _hidden(name: str, status: os.stat_result | None) -> bool:

@@ -7,7 +7,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 
 from app.core.errors import ItemError
-from ingest.readers.contract import Reader
+from ingest.readers.contract import Container, Reader
 
 GROUP = "ondol.readers"
 
@@ -18,7 +18,7 @@ class Readers:
     """Readers by suffix, each made when its first file comes."""
 
     def __init__(self) -> None:
-        self._made: dict[str, Reader] = {}
+        self._made: dict[str, Reader | Container] = {}
 
     @cached_property
     def _found(self) -> dict[str, EntryPoint]:
@@ -33,7 +33,7 @@ class Readers:
         """Whether some reader has registered this suffix (lower case, without the dot)."""
         return suffix in self._found
 
-    def reader(self, suffix: str) -> Reader:
+    def reader(self, suffix: str) -> Reader | Container:
         """The reader for a suffix. ItemError: there is none, or its plug-in is broken."""
         if suffix not in self._made:
             point = self._found.get(suffix)
