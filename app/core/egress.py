@@ -6,6 +6,8 @@ Native code is outside its sight (tests in a network namespace watch that), and 
     configured    loopback, configured hosts, and while `allow` is open what a user's own request needs (a download)
     offline       loopback and configured data sources; `allow` is refused
 
+A database that was named to `ingest` is a data source too: `data_source` is open while it is connected to.
+
 Offline, the proxies of the environment are forgotten too: one on this machine would carry anything out of it.
 A refusal is `EgressRefused`, which is no OSError: libraries that retry or hide network errors let it through.
 A process has one guard, for its whole life: `install` can't be undone. Workers get the policy of their parent.
@@ -121,14 +123,19 @@ class Guard:
         """More places for as long as a user's own request needs them, and the proxy that the system names for the way there."""
         if self.policy.network == "offline":
             raise refusal(places[0] if places else "the network", self.policy)
-        granted = [*places, *named_in(list(urllib.request.getproxies().values()))]
+        with self.data_source(*places, *named_in(list(urllib.request.getproxies().values()))):
+            yield
+
+    @contextlib.contextmanager
+    def data_source(self, *places: str) -> Iterator[None]:
+        """Places of data that the owner has named for `ingest`: reached while this is open, under every network setting."""
         with self._lock:
-            self._granted.update(granted)
+            self._granted.update(places)
         try:
             yield
         finally:
             with self._lock:
-                self._granted.subtract(granted)
+                self._granted.subtract(places)
                 self._granted += Counter()  # drops those that nobody needs any more
 
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
@@ -193,6 +200,13 @@ def current() -> Policy | None:
 def allow(*places: str) -> Iterator[None]:
     """`Guard.allow` of the guard in force; without one, nothing is refused anyway."""
     with _installed.allow(*places) if _installed else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def data_source(*places: str) -> Iterator[None]:
+    """`Guard.data_source` of the guard in force."""
+    with _installed.data_source(*places) if _installed else contextlib.nullcontext():
         yield
 
 

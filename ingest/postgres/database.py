@@ -25,10 +25,10 @@ from sqlalchemy.types import UserDefinedType
 
 from app.core.errors import OndolError, UpstreamError
 from ingest.documents import Document
-from ingest.postgres.dsn import Dsn, connect_fault, denied, query_fault
+from ingest.postgres.connecting import connect
+from ingest.postgres.dsn import Dsn, denied, query_fault
 from ingest.postgres.plan import ColumnInfo, Plan, TableInfo, choose_table, row_document, row_key
 
-CONNECT_SECONDS = 10
 FETCH = 2000
 
 # Fixed, so that a row's text (and its hash) is the same on every run, whatever the role's defaults are.
@@ -87,14 +87,7 @@ class Database:
         self._engine = create_engine("postgresql+psycopg://", creator=self._connect, pool_size=1, max_overflow=0, pool_pre_ping=True)
 
     def _connect(self) -> psycopg.Connection[Any]:
-        given = {"connect_timeout": str(CONNECT_SECONDS), "application_name": "ondol", **self.dsn.parameters, "client_encoding": "UTF8"}
-        if self.dsn.password:
-            given["password"] = self.dsn.password
-        try:
-            # No prepared statements: a pooler between (pgbouncer) may give each transaction another connection.
-            return psycopg.connect(prepare_threshold=None, **given)  # type: ignore[arg-type]
-        except psycopg.Error as error:
-            raise connect_fault(error, self.dsn) from None
+        return connect(self.dsn)
 
     def __enter__(self) -> Self:
         return self

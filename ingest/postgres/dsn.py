@@ -32,6 +32,12 @@ class Dsn:
         return f"{host}:{port}/{given.get('dbname') or os.environ.get('PGDATABASE') or self.user}"
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names and addresses that it is reached at; none for a socket of this machine."""
+        given = self.parameters.get("host") or os.environ.get("PGHOST") or ""
+        return tuple(host for host in given.split(",") if host and not host.startswith(("/", "@")))
+
+    @property
     def user(self) -> str:
         """Who connects."""
         return self.parameters.get("user") or os.environ.get("PGUSER") or getpass.getuser()

@@ -79,6 +79,15 @@ def test_offline_grants_no_allowance() -> None:
         pass
 
 
+def test_a_database_named_to_ingest_is_reached_under_every_setting_while_it_is_connected_to() -> None:
+    for network in ("configured", "offline"):
+        guard = Guard(Policy(network))
+        with guard.data_source("db.example"):
+            guard.check("db.example", 5432)
+        with pytest.raises(EgressRefused):
+            guard.check("db.example", 5432)
+
+
 def test_offline_leaves_the_backends_out_and_keeps_the_sources() -> None:
     backends, sources = [{"base_url": "https://api.example/v1"}], [{"dsn": "postgresql://db.example:5432/x"}, {"host": "localhost:9200"}]
     assert policy_for("configured", backends=backends, sources=sources).places == ("api.example", "db.example:5432")
