@@ -30,7 +30,7 @@ def test_every_built_in_kind_of_file_comes_in_through_the_entry_points():
 
 def test_a_suffix_without_a_reader_names_the_ones_there_are():
     with pytest.raises(ItemError, match=r"\.md"):
-        READERS.reader("docx")
+        READERS.reader("exe")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949", "euc-kr"])
