@@ -20,7 +20,7 @@ from sqlalchemy.pool import QueuePool
 from app.core.errors import Conflict, DiskFull, NotReady, OndolError, StoreNotFound, foreign
 from app.core.locks import FileLock
 
-HEAD = "0001"
+HEAD = "0002"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

@@ -64,6 +64,11 @@ sources = Table(
     Column("last_started", Float),
     Column("last_finished", Float),
     Column("last_summary", JSON),
+    Column("schedule", JSON),  # when the server reads it again by itself: `ingest.keeping.schedule.Schedule`
+    Column("last_good", Float),  # when the last run without an error ended
+    Column("outcome", String, nullable=False, server_default=""),  # of the last run: running | ok | failed | interrupted
+    Column("failed_runs", Integer, nullable=False, server_default="0"),  # in a row, the last one among them
+    Column("runner", JSON),  # the process that runs it: id and birth, so that a killed one is told from a slow one
     UniqueConstraint("store_id", "kind", "name"),
 )
 
@@ -136,6 +141,8 @@ failures = Table(
     Column("attempts", Integer, nullable=False),
     Column("first_at", Float, nullable=False),
     Column("last_at", Float, nullable=False),
+    Column("version", String, nullable=False, server_default=""),  # of what failed: another one is tried at once
+    Column("next_at", Float, server_default="0"),  # not before this is it tried again unchanged; NULL: set aside
     UniqueConstraint("source_id", "item"),
 )
 

@@ -14,17 +14,19 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from app.core.errors import BadRequest, Conflict
 from app.core.locks import FileLock
 from app.core.paths import Home
-from ingest.book import content
+from ingest.book import content, held, source_rows
 from ingest.book.content import Batch, Place, Ready, slices
 from ingest.book.engine import open_writable, translated
+from ingest.book.held import Held
 from ingest.book.queries import no_such_store
-from ingest.book.schema import chunks, documents, failures, generations, outbox, sources, stores, vectors
+from ingest.book.schema import chunks, documents, generations, outbox, sources, stores, vectors
+from ingest.book.source_rows import FailedBefore
 from ingest.documents import Failed
+from ingest.keeping.schedule import Schedule
 
 __all__ = ["Batch", "Generation", "Known", "Ready", "SourceRow", "Writer", "open_writer", "prune_outbox"]
 
@@ -138,27 +140,20 @@ class Writer:
             return list(connection.execute(select(sources.c.spec).where(sources.c.kind == kind)).scalars())
 
     def source(self, kind: str, name: str, spec: Mapping[str, Any]) -> SourceRow:
-        """The source of this kind and name, made or given the new spec, and marked as started."""
-        now = self._clock()
+        """The source of this kind and name, made or given the new spec, and marked as being run by this process."""
         with self._change() as connection:
-            statement = upsert(sources).values(store_id=self.store_id, kind=kind, name=name, spec=dict(spec), state={}, last_started=now)
-            statement = statement.on_conflict_do_update(
-                index_elements=["store_id", "kind", "name"], set_={"spec": dict(spec), "last_started": now}
-            )
-            connection.execute(statement)
-            row = connection.execute(
-                select(sources).where(sources.c.store_id == self.store_id, sources.c.kind == kind, sources.c.name == name)
-            ).one()
+            row = source_rows.begin(connection, self.store_id, kind, name, spec, self._clock())
         return SourceRow(row.id, row.kind, row.name, row.spec, row.state)
 
     def finish(self, source_id: int, summary: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Remember how a run ended and what its rule must know next time."""
         with self._change() as connection:
-            connection.execute(
-                update(sources)
-                .where(sources.c.id == source_id)
-                .values(last_finished=self._clock(), last_summary=dict(summary), state=dict(state))
-            )
+            source_rows.finish(connection, source_id, summary, state, self._clock())
+
+    def schedule(self, source_id: int, chosen: Schedule | None) -> None:
+        """When the source is read again by itself; None: never."""
+        with self._change() as connection:
+            source_rows.schedule(connection, source_id, chosen)
 
     def remember(self, source_id: int, state: Mapping[str, Any]) -> None:
         """Change what a source's rule must know next time."""
@@ -171,6 +166,29 @@ class Writer:
             columns = (documents.c.id, documents.c.content_hash, documents.c.source_id)
             rows = connection.execute(select(*columns).where(documents.c.store_id == self.store_id))
             return {row[0]: Known(row[1], row[2]) for row in rows}
+
+    def find(self, ids: Sequence[str]) -> dict[str, Held]:
+        """Those of the ids that the store holds."""
+        with self._look() as connection:
+            return held.find(connection, self.store_id, ids)
+
+    def documents_of(self, source_id: int) -> int:
+        """How many documents a source has brought."""
+        with self._look() as connection:
+            return held.count(connection, source_id)
+
+    def page_of(self, source_id: int, after: int) -> list[tuple[int, str]]:
+        """(pk, id) of a source's next documents behind the pk `after`; empty at the end."""
+        with self._look() as connection:
+            return held.page(connection, source_id, after)
+
+    def ids(self) -> Iterator[str]:
+        """The ids of all documents, in their order."""
+        some = [""]
+        while some:
+            with self._look() as connection:
+                some = held.ids_page(connection, self.store_id, some[-1])
+            yield from some
 
     def without_vector(self, hashes: Collection[str]) -> set[str]:
         """Those of the hashes whose text must still be embedded in the current generation."""
@@ -207,21 +225,23 @@ class Writer:
         assert self.generation is not None, "documents come after use_generation"
         return Place(self.store_id, self.generation.id, self._clock())
 
-    def record_failures(self, source_id: int, failed: Sequence[Failed], *, complete: bool) -> None:
-        """Count the attempts of items that failed; a `complete` run forgets the failures that did not come back."""
-        now = self._clock()
+    def failed_before(self, source_id: int) -> dict[str, FailedBefore]:
+        """The source's items that could not be read, by their names."""
+        with self._look() as connection:
+            return source_rows.failed_before(connection, source_id)
+
+    def record_failures(
+        self,
+        source_id: int,
+        failed: Sequence[Failed],
+        *,
+        complete: bool,
+        versions: Mapping[str, str] | None = None,
+        held: Collection[str] = (),
+    ) -> None:
+        """Count the attempts of items that failed; a `complete` run forgets those that did not come back, but for the `held`."""
         with self._change() as connection:
-            if complete:
-                rows = connection.execute(select(failures.c.id, failures.c.item).where(failures.c.source_id == source_id)).all()
-                names = {item.item for item in failed}
-                for some in slices([row.id for row in rows if row.item not in names]):
-                    connection.execute(delete(failures).where(failures.c.id.in_(some)))
-            for item in failed:
-                first = upsert(failures).values(
-                    source_id=source_id, item=item.item, reason=item.reason, attempts=1, first_at=now, last_at=now
-                )
-                again = {"reason": item.reason, "attempts": failures.c.attempts + 1, "last_at": now}
-                connection.execute(first.on_conflict_do_update(index_elements=["source_id", "item"], set_=again))
+            source_rows.record_failures(connection, source_id, failed, self._clock(), complete=complete, versions=versions or {}, held=held)
 
     def forget_source(self, source_id: int) -> None:
         """Take a source itself out; its documents must be gone already."""
