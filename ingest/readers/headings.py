@@ -24,7 +24,7 @@ class Headings:
         """The open headings, outermost first."""
         return tuple(text for _, text in self._open)
 
-    def enter(self, level: int, text: str, line: int | None = None) -> Iterator[Block]:
+    def enter(self, level: int, text: str, line: int | None = None, page: int | None = None) -> Iterator[Block]:
         """A heading begins a section; yields the one before it where that was empty and not its parent."""
         text = " ".join(text.split())
         first, self._seen = not self._seen, True
@@ -39,7 +39,7 @@ class Headings:
         if first and level == 1 and self.title in ("", text):
             self.title = text
         else:
-            self._bare = Block(text, self.path, line=line)
+            self._bare = Block(text, self.path, page, line)
             self._open.append((level, text))
 
     def place(self, blocks: Iterator[Block]) -> Iterator[Block]:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import ctypes
-
 import pytest
 
 from app.core.errors import ItemError
@@ -150,62 +148,3 @@ def test_a_bad_json_line_fails_alone():
     assert [type(item).__name__ for item in found] == ["Document", "Failed", "Failed", "Failed", "Failed", "Document"]
     assert "Line 2" in found[1].reason  # type: ignore[union-attr]
     assert found[5].id == "/data/r.jsonl#6"  # type: ignore[union-attr]
-
-
-def make_pdf(pages: list[str | None]) -> bytes:
-    """A PDF made by pdfium itself: a text layer for a string, a picture alone for None."""
-    import io
-
-    import pypdfium2
-    from pypdfium2 import raw
-
-    pdf = pypdfium2.PdfDocument.new()
-    for said in pages:
-        page = pdf.new_page(600, 800)
-        if said is None:
-            picture = pypdfium2.PdfImage.new(pdf)
-            picture.set_bitmap(pypdfium2.PdfBitmap.new_native(40, 40, raw.FPDFBitmap_BGR))
-            picture.set_matrix(pypdfium2.PdfMatrix().scale(300, 300))
-            page.insert_obj(picture)
-        else:
-            for at, line in enumerate(said.split("\n")):
-                letters = raw.FPDFPageObj_NewTextObj(pdf, b"Helvetica", 12)
-                wide = (line + "\0").encode("utf-16-le")
-                raw.FPDFText_SetText(letters, ctypes.cast(ctypes.create_string_buffer(wide), raw.FPDF_WIDESTRING))
-                raw.FPDFPageObj_Transform(letters, 1, 0, 0, 1, 50, 700 - 20 * at)
-                raw.FPDFPage_InsertObject(page, letters)
-        page.gen_content()
-    buffer = io.BytesIO()
-    pdf.save(buffer)
-    return buffer.getvalue()
-
-
-def test_pdf_text_knows_its_page_and_its_lines_are_joined_to_paragraphs():
-    found = one(
-        "a.pdf",
-        make_pdf(
-            ["The floor is heated from below and it\nstays warm all night.\nA second paragraph begins here and it\ngoes on.", "Page two."]
-        ),
-    )
-    assert [(block.text, block.page) for block in found.blocks] == [
-        ("The floor is heated from below and it stays warm all night.", 1),
-        ("A second paragraph begins here and it goes on.", 1),
-        ("Page two.", 2),
-    ]
-
-
-def test_a_pdf_of_pictures_needs_ocr():
-    with pytest.raises(ItemError, match="needs OCR: no text layer"):
-        read("a.pdf", make_pdf([None]))
-
-
-def test_a_picture_among_the_pages_of_a_pdf_is_named():
-    failed, found = read("a.pdf", make_pdf(["Text.", None]))
-    assert isinstance(failed, Failed)
-    assert "Page 2 needs OCR" in failed.reason
-    assert isinstance(found, Document)
-
-
-def test_a_broken_pdf_is_an_error_that_says_what_to_do():
-    with pytest.raises(ItemError, match="save it again"):
-        read("a.pdf", b"%PDF-1.7\nnothing of the kind")
