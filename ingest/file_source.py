@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.core.errors import ItemError, NotFound
+from app.core.errors import NotFound
 from ingest.documents import Failed
-from ingest.files import Content, FoundFile, Walked, find, load, owner, read
+from ingest.files import FoundFile, Walked, find, owner
 from ingest.readers.registry import Readers
-from ingest.reading.whole import failure
+from ingest.reading.client import Reading
+from ingest.reading.wire import Outcome, Wanted
 from ingest.run import Run
 
 
@@ -28,7 +30,7 @@ def look(root: Path, readers: Readers, state: dict[str, Any]) -> Walked:
         raise
 
 
-def fill_from_files(run: Run, walked: Walked, readers: Readers, limit: int, *, folder: bool) -> None:
+def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool) -> None:
     """Bring the store's documents in line with the files."""
     memory = _Memory.of(run, walked)
     run.state |= {"rule": run.rule, "folder": folder, "files": memory.stamps}
@@ -37,12 +39,29 @@ def fill_from_files(run: Run, walked: Walked, readers: Readers, limit: int, *, f
     unread = {failed.item for failed in walked.failed}
     for failed in walked.failed:
         run.fail(failed)
+    files: dict[str, FoundFile] = {}
     for file in walked.files:
         if memory.untouched(file):
             run.keep(memory.documents(file))
-        elif not _read(run, memory, file, readers, limit):
+            run.passed()
+        else:
+            files[file.id] = file
+    for wanted, told in reading.read(memory.wanted(file) for file in files.values()):
+        file = files[wanted.id]
+        if isinstance(told, Outcome):
+            if told.same:
+                run.keep(memory.documents(file))
+            if told.sha256 and file.id not in unread:
+                run.after_commit(partial(memory.remember, file, told))
+            run.passed()
+            continue
+        # Until its documents are written the file counts as unknown: a kill in between reads it again.
+        memory.stamps.pop(file.id, None)
+        if isinstance(told, Failed):
+            run.fail(told)
             unread.add(file.id)
-        run.passed()
+        else:
+            run.put(told)
     run.flush()
     run.remove_unseen(spared=lambda document: _within(document, memory.owner(document), unread))
 
@@ -76,36 +95,15 @@ class _Memory:
         """The stamp is believed only where the documents are really there: another source's `forget` may have taken them."""
         return bool(self.documents(file)) and self.stamps.get(file.id, [])[:2] == file.stamp
 
-    def same(self, file: FoundFile, content: Content) -> bool:
-        return bool(self.documents(file)) and self.stamps.get(file.id, [])[2:] == [content.sha256]
+    def wanted(self, file: FoundFile) -> Wanted:
+        """The question for a file; content whose documents are all there need not be read again."""
+        known = self.stamps.get(file.id, [])[2:] if self.documents(file) else []
+        return Wanted(file.id, str(file.path), (file.size, file.mtime_ns), known=known[0] if known else "")
 
-    def remember(self, file: FoundFile, content: Content) -> None:
+    def remember(self, file: FoundFile, content: Outcome) -> None:
+        """Its documents are on the disk."""
         # A file too young for its stamp to be trusted is remembered by its content alone.
         self.stamps[file.id] = [*(file.stamp if content.settled else [0, 0]), content.sha256]
-
-
-def _read(run: Run, memory: _Memory, file: FoundFile, readers: Readers, limit: int) -> bool:
-    """Hand the file's documents to the run; whether all of it could be read."""
-    try:
-        content = load(file, limit)
-    except ItemError as error:
-        run.fail(failure(file.id, error))
-        return False
-    whole = True
-    if memory.same(file, content):
-        run.keep(memory.documents(file))
-    else:
-        # Until its documents are written the file counts as unknown: a kill in between reads it again.
-        memory.stamps.pop(file.id, None)
-        for item in read(file, content, readers):
-            if isinstance(item, Failed):
-                run.fail(item)
-                whole = False
-            else:
-                run.put(item)
-    if whole:
-        run.after_commit(lambda: memory.remember(file, content))
-    return whole
 
 
 def _within(id: str, file: str | None, unread: Iterable[str]) -> bool:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import stat
 import time
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from app.core.errors import ItemError, NotFound
-from ingest.documents import Document, Failed
-from ingest.readers.contract import FileContent, suffix_of
+from ingest.documents import Failed
+from ingest.readers.contract import suffix_of
 from ingest.readers.registry import Readers
-from ingest.reading.whole import failure, read_whole
+from ingest.reading.whole import failure
 
 RACY_NS = 2_000_000_000
 """A file written again within one tick of its clock shows the same time (FAT: 2 s): younger ones are not trusted."""
+WRITTEN_MEANWHILE = 3
+"""So often is a file read whose size or time changed under the reading; what the last time gave is taken, and looked at again next time."""
 
 
 @dataclass(frozen=True)
@@ -143,27 +145,45 @@ class Content:
 
 
 def load(file: FoundFile, limit: int) -> Content:
-    """The whole file. ItemError: larger than `limit` bytes, empty, or unreadable."""
+    """The whole file. ItemError: larger than `limit` bytes, empty, unreadable, or no longer a file."""
     try:
-        with file.path.open("rb") as opened:
-            before = os.fstat(opened.fileno())
-            data = opened.read(limit + 1)
-            after = os.fstat(opened.fileno())
+        for _ in range(WRITTEN_MEANWHILE):
+            before, data, after = _taken(file.path, limit)
+            if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+                break
     except OSError as error:
-        raise ItemError(f"can't be opened: {error.strerror}.", hint="Check its permissions.") from None
+        raise ItemError(f"can't be opened: {error.strerror or error}.", hint="Check its permissions.") from None
+    content = checked(data, limit)
+    same = file.stamp == [before.st_size, before.st_mtime_ns] == [after.st_size, after.st_mtime_ns]
+    return dataclasses.replace(content, settled=same and time.time_ns() - after.st_mtime_ns > RACY_NS)
+
+
+def checked(data: bytes, limit: int) -> Content:
+    """The content that these bytes are. ItemError: more than `limit` of them, or none."""
     if len(data) > limit:
-        raise ItemError(
-            f"is larger than {limit / 1_000_000:g} MB.", hint="Split it, or raise ingest.max_file_megabytes in the configuration."
-        )
+        raise _too_large(limit)
     if not data.strip():
         raise ItemError("is empty.")
-    same = file.stamp == [before.st_size, before.st_mtime_ns] == [after.st_size, after.st_mtime_ns]
-    return Content(data, hashlib.sha256(data).hexdigest(), same and time.time_ns() - after.st_mtime_ns > RACY_NS)
+    return Content(data, hashlib.sha256(data).hexdigest(), settled=True)
 
 
-def read(file: FoundFile, content: Content, readers: Readers) -> Iterator[Document | Failed]:
-    """The file's documents, and failures of single records. A file without any text is a failure too."""
-    return read_whole(FileContent(file.id, content.data), readers)
+def _taken(path: Path, limit: int) -> tuple[os.stat_result, bytes, os.stat_result]:
+    """The bytes, and what the file said of itself before and after. A pipe that took the file's place does not hold us up."""
+    with open(path, "rb", opener=_at_once) as opened:
+        before = os.fstat(opened.fileno())
+        if not stat.S_ISREG(before.st_mode):
+            raise ItemError("is not a file.")
+        if before.st_size > limit:
+            raise _too_large(limit)
+        return before, opened.read(limit + 1), os.fstat(opened.fileno())
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _too_large(limit: int) -> ItemError:
+    return ItemError(f"is larger than {limit / 1_000_000:g} MB.", hint="Split it, or raise ingest.max_file_megabytes in the configuration.")
 
 
 def owner(document_id: str, files: dict[str, object] | set[str]) -> str | None:

@@ -19,6 +19,8 @@ from ingest.book.content import Batch, Ready
 from ingest.book.writer import SourceRow, Writer
 from ingest.chunking import DEFAULT, RULE, ChunkOptions, chunk, embedded_text
 from ingest.documents import Document, Failed, content_hash
+from ingest.readers.contract import DEFAULT as LIMITS
+from ingest.readers.contract import Limits
 from ingest.report import Committed, Finished, ItemFailed, Notice, OnEvent, Report, Started
 
 if TYPE_CHECKING:  # numpy comes with it: a run that embeds nothing doesn't wait for that import
@@ -36,7 +38,7 @@ class Options:
     """
 
     chunk: ChunkOptions = DEFAULT
-    max_file_bytes: int = 50_000_000
+    limits: Limits = LIMITS
     delete_guard: float = 0.5
     allow_delete: bool = False
     batch_chunks: int = 256

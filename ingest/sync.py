@@ -24,6 +24,7 @@ from ingest.file_source import fill_from_files, look
 from ingest.files import file_id, find
 from ingest.index.files import taken_in
 from ingest.readers.registry import Readers
+from ingest.reading.client import Reading
 from ingest.report import Event, ItemFailed, OnEvent, Report, Waiting, merged
 from ingest.run import Options, Run, Tools, closing
 from ingest.secrets import Secrets
@@ -55,8 +56,8 @@ def ingest_files(
     A path or file that can't be read is a failure in the report; the rest goes on.
     """
     tools, readers = Tools(embedder, counter), Readers()
-    with _writer(home, store, on_event) as writer:
-        reports = [_ingest_path(writer, path, readers, tools, options, on_event) for path in paths]
+    with _writer(home, store, on_event) as writer, Reading(home.logs, options.limits) as reading:
+        reports = [_ingest_path(writer, path, readers, reading, tools, options, on_event) for path in paths]
         if not writer.sources():
             writer.forget_store()  # made for paths that all lead nowhere
         return merged(reports, store)
@@ -117,19 +118,20 @@ def sync(
         known = queries.known_sources(connection, store)
     tools, readers = Tools(embedder, counter), Readers()
     reports = []
-    for name, kind, source, spec in known:
-        with _writer(home, name, on_event) as writer:
-            try:
-                run = _begin(writer, kind, source, spec, tools, options, on_event)
-            except OndolError as error:  # another embedder than the store's
-                reports.append(Report(name, source, error=str(error)))
-                continue
-            try:
-                with closing(run):
-                    _fill_again(run, home, kind, spec, readers, options)
-                reports.append(run.close())
-            except OndolError as error:
-                reports.append(run.report(str(error)))
+    with Reading(home.logs, options.limits) as reading:
+        for name, kind, source, spec in known:
+            with _writer(home, name, on_event) as writer:
+                try:
+                    run = _begin(writer, kind, source, spec, tools, options, on_event)
+                except OndolError as error:  # another embedder than the store's
+                    reports.append(Report(name, source, error=str(error)))
+                    continue
+                try:
+                    with closing(run):
+                        _fill_again(run, home, kind, spec, readers, reading)
+                    reports.append(run.close())
+                except OndolError as error:
+                    reports.append(run.report(str(error)))
     return reports
 
 
@@ -176,7 +178,9 @@ def _begin(writer: Writer, kind: str, name: str, spec: Mapping[str, Any], tools:
     return Run(writer, writer.source(kind, name, {**spec, **labels}), tools, options, on_event)
 
 
-def _ingest_path(writer: Writer, path: Path, readers: Readers, tools: Tools, options: Options, on_event: OnEvent) -> Report:
+def _ingest_path(
+    writer: Writer, path: Path, readers: Readers, reading: Reading, tools: Tools, options: Options, on_event: OnEvent
+) -> Report:
     try:
         name, walked = file_id(path), find(path, readers)
         failed = walked.failed
@@ -190,14 +194,14 @@ def _ingest_path(writer: Writer, path: Path, readers: Readers, tools: Tools, opt
     run = _begin(writer, "files", name, {"path": str(path.expanduser().absolute())}, tools, options, on_event)
     run.recall_forgotten()
     with closing(run):
-        fill_from_files(run, walked, readers, options.max_file_bytes, folder=path.is_dir())
+        fill_from_files(run, walked, reading, folder=path.is_dir())
     return run.close()
 
 
-def _fill_again(run: Run, home: Home, kind: str, spec: Mapping[str, Any], readers: Readers, options: Options) -> None:
+def _fill_again(run: Run, home: Home, kind: str, spec: Mapping[str, Any], readers: Readers, reading: Reading) -> None:
     if kind == "files":
         path = Path(spec["path"])
-        fill_from_files(run, look(path, readers, run.state), readers, options.max_file_bytes, folder=path.is_dir())
+        fill_from_files(run, look(path, readers, run.state), reading, folder=path.is_dir())
         return
     from ingest.postgres.database import Database
     from ingest.postgres.dsn import Dsn

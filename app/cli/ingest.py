@@ -154,6 +154,7 @@ def _work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, a
         from app.cli.standalone import embedding_model, prepared
         from app.core.paths import Home
         from ingest.chunking import ChunkOptions
+        from ingest.readers.contract import Limits
         from ingest.run import Options
 
         home = Home.find()
@@ -161,7 +162,13 @@ def _work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, a
         chosen = settings.ingest
         options = Options(
             chunk=ChunkOptions(tokens=chosen.chunk_tokens, overlap=chosen.chunk_overlap),
-            max_file_bytes=int(chosen.max_file_megabytes * 1_000_000),
+            limits=Limits(
+                file_bytes=int(chosen.max_file_megabytes * 1_000_000),
+                seconds=chosen.read_seconds,
+                memory_bytes=int(chosen.read_memory_megabytes * 1_000_000),
+                pages=chosen.max_pages,
+                unpacked_bytes=int(chosen.max_unpacked_megabytes * 1_000_000),
+            ),
             delete_guard=chosen.delete_guard,
             allow_delete=allow_delete,
         )

@@ -89,6 +89,10 @@ class IngestSettings(Struct, frozen=True):
     chunk_tokens: Annotated[int, Meta(description="Tokens of a chunk, at most", ge=16)] = 220
     chunk_overlap: Annotated[int, Meta(description="Tokens that a chunk repeats of the one before", ge=0)] = 40
     max_file_megabytes: Annotated[float, Meta(description="Larger files are set aside", gt=0)] = 50
+    max_pages: Annotated[int, Meta(description="Documents of more pages are set aside", ge=1)] = 5000
+    max_unpacked_megabytes: Annotated[float, Meta(description="Archives that unpack to more are set aside", gt=0)] = 1000
+    read_seconds: Annotated[float, Meta(description="Seconds that one file may take to be read", gt=0)] = 120
+    read_memory_megabytes: Annotated[float, Meta(description="Memory that one file may take to be read", ge=100)] = 2000
     delete_guard: Annotated[float, Meta(description="A sync that would delete more than this share stops and asks", ge=0, le=1)] = 0.5
 
 

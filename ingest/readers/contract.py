@@ -40,6 +40,9 @@ class Limits(msgspec.Struct, frozen=True):
     """Of all documents of the file together."""
 
 
+DEFAULT = Limits()
+
+
 class FileContent(msgspec.Struct, frozen=True):
     """A file as a reader gets it. `id` is its absolute path with forward slashes, in NFC; inside a container `outer id#inner path`.
 
@@ -49,7 +52,7 @@ class FileContent(msgspec.Struct, frozen=True):
     id: str
     data: bytes
     name: str = ""
-    limits: Limits = Limits()
+    limits: Limits = DEFAULT
 
     @property
     def file_name(self) -> str:

@@ -11,6 +11,7 @@ from ingest_world import CountingEmbedder, World
 from app.core.errors import BadRequest, Conflict, NotFound, StoreNotFound
 from app.core.locks import FileLock
 from ingest.chunking import ChunkOptions
+from ingest.readers.contract import Limits
 from ingest.report import Committed, Finished, ItemFailed, Started, Waiting
 from ingest.run import Tools
 from ingest.sync import ingest_files, sync
@@ -114,7 +115,7 @@ def test_files_that_cannot_be_read_fail_one_by_one_and_the_rest_goes_on(world, f
     (folder / "big.txt").write_text("x " * 600)
     (folder / "photo.jpg").write_bytes(b"x")
     (folder / ".hidden.txt").write_text("secret")
-    report = world.files(folder, folder / "photo.jpg", folder / "nothing.txt", max_file_bytes=1000)
+    report = world.files(folder, folder / "photo.jpg", folder / "nothing.txt", limits=Limits(file_bytes=1000))
     reasons = {Path(item.item).name: item.reason for item in report.failed}
     assert set(reasons) == {"empty.txt", "binary.txt", "bad.jsonl#line 2", "big.txt", "photo.jpg", "nothing.txt"}
     assert "is empty" in reasons["empty.txt"]

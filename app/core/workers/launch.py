@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,14 +22,30 @@ async def launch(name: str, module: str, *, logs: Path, environment: Mapping[str
     """Start `python -m module` with pipes for frames; OSError where the system refuses (memory, processes, open files)."""
     with _native_log(logs / f"{name}.native.log") as native:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-X", "utf8", "-m", module),
+            *_command(module),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=native,
             limit=READ_AHEAD,
-            env={**os.environ, **_import_path(), **QUIET, **environment},
+            env=_surroundings(environment),
             **_own_group(),
         )
+
+
+def launch_blocking(name: str, module: str, *, logs: Path) -> subprocess.Popen[bytes]:
+    """The same for a parent without an event loop, which writes to the pipes and reads from them itself."""
+    with _native_log(logs / f"{name}.native.log") as native:
+        return subprocess.Popen(
+            _command(module), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=native, env=_surroundings({}), **_own_group()
+        )
+
+
+def _command(module: str) -> list[str]:
+    return [sys.executable, "-P", "-X", "utf8", "-m", module]
+
+
+def _surroundings(environment: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, **_import_path(), **QUIET, **environment}
 
 
 def how_it_ended(status: int) -> str:
@@ -62,7 +79,5 @@ def _native_log(path: Path) -> Iterator[IO[bytes] | None]:
 def _own_group() -> dict[str, Any]:
     """A group of its own, so that Ctrl-C at the terminal reaches the server alone, which then ends its workers in order."""
     if sys.platform == "win32":
-        import subprocess
-
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
