@@ -5,6 +5,7 @@
     gemma3      attention over a window of `WINDOW` tokens in all layers but one: what lies before the window is gone
     mamba       a recurrent state: it can't go back
     lfm2        hybrid: one layer of attention, two with a state
+    qwen2vl     attention over places in two dimensions (not in `ALL`: without a picture it is as `llama`)
 
 They know 256 bytes and `WORDS` words, and write noise; what they write to the same tokens is always the same.
 """
@@ -93,6 +94,15 @@ def lfm2(path: Path, *, seed: int = 7) -> Path:
         return {key: value for key, value in _attention(index).items() if "attn_" not in key or "norm" in key} | mixing
 
     return _write(path, "lfm2", 3, layer, {"shortconv.l_cache": 3, "attention.head_count_kv": [0, HEADS, 0]}, seed)
+
+
+def qwen2vl(path: Path, *, seed: int = 7) -> Path:
+    """Two layers that count the places of a picture in two dimensions (M-RoPE)."""
+
+    def layer(index: int) -> Shapes:
+        return _attention(index) | {f"blk.{index}.attn_{one}.bias": (HEADS * HEAD,) for one in "qkv"}
+
+    return _write(path, "qwen2vl", 2, layer, {"rope.dimension_sections": [2, 3, 3, 0]}, seed)
 
 
 ALL: Mapping[str, Callable[[Path], Path]] = {"llama": llama, "experts": experts, "gemma3": gemma3, "mamba": mamba, "lfm2": lfm2}

@@ -30,7 +30,9 @@ from app.core.errors import BadRequest
 from app.core.records import Generation, Message
 from models.engine import reasoning
 from models.engine.bounds import Bounds
+from models.engine.images import Picture, blind, is_picture, pictures
 from models.engine.infill import InfillTokens, infill
+from models.engine.sight import Sight, Span
 from models.engine.tools.families import Learned, learn
 from models.engine.tools.history import written
 
@@ -39,6 +41,7 @@ PLAIN_STOP = ("\nUser:", "\nSystem:")
 MOST_SECONDS = 5.0  # a long chat takes some milliseconds
 MOST_MEMORY = 512 << 20  # bytes
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+_PICTURE = "\ufdd2"  # where one stands; no text may hold this either
 
 
 class Vocabulary(Protocol):
@@ -127,23 +130,29 @@ class ChatTemplate:
 
 
 class Prompt(NamedTuple):
-    """A prompt's tokens. `opened` is the tag of reasoning that its end leaves open ("<think>"), empty for none."""
+    """A prompt's tokens. `opened` is the tag of reasoning that its end leaves open ("<think>"), empty for none.
+
+    `spans` are the parts of pictures among the tokens.
+    """
 
     tokens: list[int]
     opened: str = ""
+    spans: tuple[Span, ...] = ()
 
 
 class Prompter:
-    """Requests become tokens of one model."""
+    """Requests become tokens of one model. `sight` tells the tokens of a picture; without it the model is blind, for the reason `why`."""
 
-    def __init__(self, vocabulary: Vocabulary, template: ChatTemplate) -> None:
-        self._vocabulary, self.template = vocabulary, template
+    def __init__(
+        self, vocabulary: Vocabulary, template: ChatTemplate, *, sight: Callable[[Picture], Sight] | None = None, why: str = ""
+    ) -> None:
+        self._vocabulary, self.template, self._sight, self._why = vocabulary, template, sight, why
         words = sorted(vocabulary.control_words, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, words))) if words else None
 
     def prompt(self, request: Generation) -> Prompt:
         """What the model is given: messages through the template, or the raw prompt with its control words as they stand."""
-        opened = ""
+        opened, spans = "", list[Span]()
         if request.prompt is not None:
             tokens = self._raw(request, request.prompt)
         else:
@@ -151,17 +160,43 @@ class Prompter:
                 raise BadRequest("There are no messages.", hint="Send at least one message, or a prompt.", param="messages")
             text = self.template.render(request.messages, request.template_values, self._mark, _offered(request))
             opened = reasoning.opened(text)
-            tokens = [token for part, special in _parts(text) for token in self._vocabulary.tokenize(part, special=special)]
+            tokens, spans = self._seen(text, self._pictures(request))
         bos = self._vocabulary.bos
         if bos is not None and tokens[:1] != [bos]:
             tokens.insert(0, bos)
+            spans = [span._replace(start=span.start + 1) for span in spans]
         if not tokens:
             raise BadRequest("The prompt is empty.", hint="Send some text.", param="prompt")
-        return Prompt(tokens, opened)
+        if tokens[-1] < 0:
+            raise BadRequest("The prompt ends with a picture.", hint="Send some text after it.", param="messages")
+        return Prompt(tokens, opened, tuple(spans))
+
+    def _pictures(self, request: Generation) -> tuple[Picture, ...]:
+        found = pictures(request.messages)
+        if found and self._sight is None:
+            raise blind(self._why)
+        return found
+
+    def _seen(self, text: str, found: Sequence[Picture]) -> tuple[list[int], list[Span]]:
+        """The text's tokens, with those of the pictures where they stand."""
+        if text.count(_PICTURE) != len(found):
+            raise BadRequest(
+                "The model's chat template takes no picture where one stands.", hint="Send it in a user's message.", param="messages"
+            )
+        coming, tokens, spans = iter(found), list[int](), list[Span]()
+        for part, special in _parts(text):
+            for number, piece in enumerate(part.split(_PICTURE)):
+                if number and self._sight is not None:
+                    sight = self._sight(next(coming))
+                    spans += [span._replace(start=span.start + len(tokens)) for span in sight.spans]
+                    tokens += sight.tokens
+                tokens += self._vocabulary.tokenize(piece, special=special) if piece else []
+        return tokens, spans
 
     def rendered(self, request: Generation) -> str:
-        """The prompt that the messages become, as text."""
-        return self.template.render(request.messages, request.template_values, tools=_offered(request))
+        """The prompt that the messages become, as text; pictures as llama.cpp marks them."""
+        text = self.template.render(request.messages, request.template_values, tools=_offered(request))
+        return text.replace(_PICTURE, "<__media__>")
 
     def _raw(self, request: Generation, prompt: str) -> list[int]:
         if request.suffix is None:
@@ -190,7 +225,8 @@ def _parts(text: str) -> list[tuple[str, bool]]:
 
 def _plain(message: Message) -> dict[str, Any]:
     """A message as templates expect it: content is one text, and absent fields are absent."""
-    return {**msgspec.to_builtins(message), "role": message.role, "content": content_text(message.content)}
+    plain = _marked(msgspec.to_builtins(message), lambda text: text.replace(_PICTURE, ""))
+    return {**plain, "role": message.role, "content": content_text(plain.get("content"))}
 
 
 def _marked(value: Any, mark: Callable[[str], str]) -> Any:
@@ -202,17 +238,23 @@ def _marked(value: Any, mark: Callable[[str], str]) -> Any:
 
 
 def content_text(content: str | Sequence[Mapping[str, Any]] | None) -> str:
-    """The text of a message's content; text parts are joined. BadRequest for parts that are no text."""
+    """The text of a message's content; text parts are joined, pictures are marked. BadRequest for parts that are neither."""
     if content is None or isinstance(content, str):
         return content or ""
-    texts = []
+    text, texts = "", 0
     for part in content:
+        if is_picture(part):
+            text += _PICTURE
+            continue
         if part.get("type") != "text" or not isinstance(part.get("text"), str):
             raise BadRequest(
-                f"This model takes text, not a content part of type {part.get('type')!r}.", hint="Send text parts only.", param="messages"
+                f"This model takes text, not a content part of type {part.get('type')!r}.",
+                hint="Send parts of type text, and image_url where the model sees.",
+                param="messages",
             )
-        texts.append(part["text"])
-    return "\n".join(texts)
+        text += ("\n" if texts and text[-1:] != _PICTURE else "") + part["text"]
+        texts += 1
+    return text
 
 
 def _to_json(value: Any, indent: int | None = None, **_: Any) -> str:

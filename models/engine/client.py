@@ -28,6 +28,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     `cache_memory` and `cache_disk` are bytes for chats that left the cache; the disk's lie in `cache_folder`.
     `speculate` is on, off, or auto. How a model runs best is remembered in `tuning_folder` (empty: nowhere), and is measured when
     nobody has asked for anything for `tune_after` seconds (0: never).
+    `projector` is the mmproj GGUF by which the model sees pictures; empty: none.
     `engine` "llama-server" is llama.cpp's own server, the program `llama_server` (empty: of PATH).
     """
 
@@ -45,10 +46,11 @@ class EngineSettings(msgspec.Struct, frozen=True):
     engine: str = "built-in"
     llama_server: str = ""
     adapters: tuple[AdapterFile, ...] = ()
+    projector: str = ""
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
-    """A loaded model. `context` is one request's limit, `cells` what all share (tokens); sizes in bytes."""
+    """A loaded model. `context` is one request's limit, `cells` what all share (tokens); sizes in bytes. `vision`: it sees pictures."""
 
     name: str
     architecture: str
@@ -61,6 +63,7 @@ class EngineInfo(msgspec.Struct, frozen=True):
     threads: int
     gpu_layers: int
     chat_template: bool
+    vision: bool = False
 
 
 class EngineClient:

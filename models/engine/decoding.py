@@ -9,6 +9,7 @@ from models.engine.adapters import Scales
 from models.engine.grammar.rule import Rule
 from models.engine.interrupt import Switch
 from models.engine.sampling import Link
+from models.engine.sight import Span
 
 # What `Decoder.decode` returns: done; no room in the cache, nothing has changed; interrupted. Below 0 is an error.
 DONE, NO_ROOM, INTERRUPTED = 0, 1, 2
@@ -64,6 +65,14 @@ class Decoder(Protocol):
 
         `looks`: how many of a part's last tokens can be sampled after, at indexes that follow each other; else one.
         """
+        ...
+
+    def see(self, sequence: int, span: Span, offset: int, rows: Any) -> int:
+        """Compute rows of a picture's span, from its `offset`-th on; returns a status."""
+        ...
+
+    def spare(self, threads: int) -> None:
+        """Leave so many threads to others from the next batch on; 0: none."""
         ...
 
     def sample(self, chain: Any, index: int) -> int:

@@ -15,18 +15,20 @@ what the others had in it is computed again. So a cancel waits for milliseconds;
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
 
 from app.core.errors import BadRequest, Busy, ContextLengthExceeded, OndolError, foreign
 from app.core.records import Generation, Piece, Priority, Usage
-from models.engine import prefix, sampling, scheduler
+from models.engine import prefix, sampling, scheduler, sight
 from models.engine.adapters import Scales, scales
 from models.engine.arrivals import Arrivals
 from models.engine.chances import chance
 from models.engine.decoding import DONE, INTERRUPTED, NO_ROOM, Decoder, Model
 from models.engine.grammar.rule import Rule
+from models.engine.images import whole
 from models.engine.interrupt import Abandoned
 from models.engine.keeping import Keeping
 from models.engine.pace import Pace
@@ -34,6 +36,7 @@ from models.engine.prefix import Lineage
 from models.engine.request import Output, Request, Stats
 from models.engine.scheduler import Limits, Row
 from models.engine.shelf import Shelf
+from models.engine.sight import Blind, Eyes, Span
 from models.engine.speculation import Speculation
 from models.engine.speech import Said, Speech
 from models.engine.trials import Trials
@@ -58,11 +61,12 @@ class Engine:
         keep: int | None = None,
         shelf: Shelf | None = None,
         speculation: Speculation | None = None,
+        eyes: Eyes | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`parallel` requests run at once (None: one on each sequence); `keep` cells at most are kept (None: all).
 
-        `speculation`: when tokens are guessed; never for models that can't take back all of what was computed.
+        `speculation`: when tokens are guessed; never for models that can't take back all of what was computed. `eyes` see pictures.
         """
         self._model, self._decoder, self._context, self._max_queue, self._clock = model, decoder, context, max_queue, clock
         self._cells = decoder.cells
@@ -74,6 +78,9 @@ class Engine:
         self._waiting: dict[int, Request] = {}
         self._work: list[tuple[Request, int]] = []
         self._speculation = speculation if decoder.truncates and not decoder.window else None
+        self._eyes: Eyes = eyes or Blind()
+        self._looking = False
+        self.stalled = False  # everybody waits for pictures to be seen
         self._abandoned = Abandoned(decoder.interrupt)
         self._interrupted = 0
         self._trials = Trials()
@@ -99,10 +106,12 @@ class Engine:
         speech: Speech | None = None,
         rule: Rule | None = None,
         chat: str = "",
+        spans: Sequence[Span] = (),
     ) -> None:
         """Queue a request; `speech` makes text of its tokens (without one: all of it text, up to the request's stop strings).
 
-        `rule` binds what the model writes to a grammar. `chat` names the chat whose turns go on from each other.
+        `rule` binds what the model writes to a grammar. `chat` names the chat whose turns go on from each other. `spans` are the parts
+        of pictures among the tokens.
 
         `Busy` when the queue is full, `ContextLengthExceeded` with both counts, `BadRequest` for values out of range.
         """
@@ -114,6 +123,8 @@ class Engine:
             raise BadRequest(f"max_tokens is {request.max_tokens}.", hint="Give a number of at least 1.", param="max_tokens")
         if len(tokens) + 1 > self._context:
             raise ContextLengthExceeded(prompt_tokens=len(tokens), context=self._context)
+        if any(span.length > self._decoder.batch for span in spans if not span.causal):
+            raise BadRequest("A picture is too large for this model to see at once.", hint="Make it smaller.", param="messages")
         if len(self._waiting) >= self._max_queue:
             raise Busy(f"{len(self._waiting)} requests are waiting.", retry_after=1.0 + len(self._waiting) / 4, hint="Try again soon.")
         room = self._context - len(tokens)
@@ -131,6 +142,7 @@ class Engine:
             alternatives=request.logprobs,
             scales=adapted,
             chat=chat,
+            spans=spans,
         )
 
     def abandon(self, id: int) -> None:
@@ -151,7 +163,7 @@ class Engine:
 
     def arrange(self) -> list[Output]:
         """The first half of a step, which takes no time: who is let in and who makes room; places in the queue that have changed."""
-        limits = self._limits()
+        limits, blind = self._limits(), self._look()
         plan = scheduler.schedule(self._rows(), self._arrivals.rows(self._waiting.values(), self._running.values()), limits)
         for id in plan.evict:
             self._move_out(id)
@@ -161,17 +173,24 @@ class Engine:
         work = scheduler.share(self._rows(), limits) if plan.admit else plan.work
         parts = ((self._running[id], count) for id, count in self._trials.narrow(work))
         self._work = sorted(((one, self._cut(one, count)) for one, count in parts), key=lambda part: part[0].sequence)
+        self.stalled = not self._work
         self._guess()
-        return self._arrivals.places(self._waiting.values(), self._running.keys())
+        return [*blind, *self._arrivals.places(self._waiting.values(), self._running.keys())]
 
     def compute(self) -> list[Output]:
         """The second half, right after the first: the batch, and the text that comes of it."""
         work, self._work = self._work, []
-        status, ends = self._decode(work)
-        if status:
-            return self._failed(status, work)
+        outputs: list[Output] = []
+        for part in _batches(work):
+            status, ends = self._decode(part)
+            if status:
+                return [*outputs, *self._failed(status, part)]
+            outputs += self._computed(part, ends)
         self._trials.passed()
-        outputs = []
+        return outputs
+
+    def _computed(self, work: Sequence[tuple[Request, int]], ends: Sequence[int]) -> list[Output]:
+        outputs: list[Output] = []
         for (request, count), end in zip(work, ends, strict=True):
             request.done += count
             if request.done in request.stops:
@@ -196,6 +215,21 @@ class Engine:
         batch, chunk = self._pace.prompts(self._decoder.batch)
         return Limits(slots=self._parallel, cells=self._cells, batch=max(batch, self._parallel), chunk=chunk, turn=self._steps)
 
+    def _look(self) -> list[Output]:
+        """See to the pictures of those who run, the first in the order first; who can't be helped ends with the reason."""
+        outputs, missing = [], []
+        for request in sorted((one for one in self._running.values() if one.spans), key=lambda one: (one.rank, one.order)):
+            try:
+                missing += sight.gather(request, self._eyes)
+            except OndolError as error:
+                self._end(request.id)
+                outputs.append(Output(request.id, error))
+        self._eyes.want(missing)
+        if self._looking != self._eyes.busy:
+            self._looking = self._eyes.busy
+            self._decoder.spare(self._eyes.threads if self._looking else 0)
+        return outputs
+
     def _guess(self) -> None:
         """Guesses for a row that generates alone, where there is room for them."""
         for request, _ in self._work:
@@ -209,7 +243,8 @@ class Engine:
         request.drafter.follow(request.tokens)
         # The last token of an answer is no guess: once all guesses were right, one more is chosen anyway.
         most = min(room, request.limit - request.chosen - 1)
-        request.draft = request.drafter.draft(request.tokens, self._speculation.length(request.drafter.trust, most))
+        draft = request.drafter.draft(request.tokens, self._speculation.length(request.drafter.trust, most))
+        request.draft = list(itertools.takewhile(lambda token: token >= 0, draft))  # a picture is no word to guess
 
     def _choose_all(self, request: Request, end: int) -> list[Output]:
         """The next token, and those after it as long as the one before was guessed; `end`: the logits of the last guess."""
@@ -257,7 +292,7 @@ class Engine:
         try:
             if self._adapters and work:
                 self._decoder.adapt(work[0][0].scales)
-            status, ends = self._decoder.decode(parts, [1 + len(request.draft) for request, _ in work])
+            status, ends = self._picture(*work[0]) or self._decoder.decode(parts, [1 + len(request.draft) for request, _ in work])
         finally:
             self._abandoned.end()
         self._steps += 1
@@ -267,6 +302,14 @@ class Engine:
             self._prompt_tokens += prompts
             self._pace.passed(self._clock() - began, prompts, sum(count == 1 for _, count in work))
         return status, ends
+
+    def _picture(self, request: Request, count: int) -> tuple[int, list[int]] | None:
+        """Compute a part of a picture, where the request's next tokens are of one."""
+        span = sight.span_at(request.spans, request.done)
+        if span is None:
+            return None
+        offset = request.done - span.start
+        return self._decoder.see(request.sequence, span, offset, request.rows[span.start][offset : offset + count]), [-1]
 
     def _advance(self, request: Request, token: int) -> list[Output]:
         """Take the chosen token in: text, the end of the answer, or nothing to say yet."""
@@ -319,7 +362,8 @@ class Engine:
         return [Output(given_up, OndolError(message, hint="Try again; if it happens again, load the model anew."))]
 
     def _put_right(self, request: Request) -> None:
-        """The cache holds a request's `done` tokens again, and nothing of what an interrupted batch wrote."""
+        """The cache holds a request's `done` tokens again, and nothing of what an interrupted batch wrote, nor half a part of a picture."""
+        request.done = whole(request.tokens, request.done)
         if not self._decoder.truncate(request.sequence, request.done):
             self._decoder.forget(request.sequence)
             request.done, request.lineage = 0, self._keeping.begin()
@@ -329,7 +373,7 @@ class Engine:
         requests = sorted(self._running.values(), key=lambda one: (one.rank, one.order))
         cells = prefix.added((one.lineage, one.done) for one in requests)
         return [
-            Row(one.id, one.rank, one.order, count, len(one.tokens) - one.done, one.scales)
+            Row(one.id, one.rank, one.order, count, len(one.tokens) - one.done, one.scales, sight.blocked(one))
             for one, count in zip(requests, cells, strict=True)
         ]
 
@@ -339,7 +383,7 @@ class Engine:
     def _cut(self, request: Request, count: int) -> int:
         """How many of `count` tokens go into this step: a prompt halts where a copy of it is to be kept."""
         ahead = [stop - request.done for stop in request.stops if stop > request.done]
-        return min([count, *ahead])
+        return sight.cut(request.spans, request.done, min([count, *ahead]))
 
     def _move_in(self, id: int) -> None:
         request = self._waiting.pop(id)
@@ -377,3 +421,10 @@ class Engine:
             else:
                 self._keeping.release(request.sequence)
             request.sequence, request.done, request.lineage = -1, 0, ()
+
+
+def _batches(work: Sequence[tuple[Request, int]]) -> list[Sequence[tuple[Request, int]]]:
+    """What is computed together: all words, and each part of a picture alone, which comes first."""
+    seeing = [part for part in work if sight.span_at(part[0].spans, part[0].done) is not None]
+    words = [part for part in work if part not in seeing]
+    return [*([part] for part in seeing), *([words] if words else [])]

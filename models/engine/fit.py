@@ -11,6 +11,8 @@ SMALLEST_CELLS = 2_048
 MEMORY_SHARE = 0.25  # of the free memory, for the KV cache; the rest is the weights', the page cache's, and everyone else's
 VRAM_MARGIN = 768 * 1024 * 1024  # llama.cpp's own buffers, and the display's
 
+PROJECTOR_BUFFERS = 256 * 1024 * 1024  # what it computes a picture in
+
 
 class Machine(msgspec.Struct, frozen=True):
     """What there is. Memory in bytes; `usable_cores` are those that affinity and container limits leave to this process."""
@@ -48,6 +50,14 @@ def fit(header: Header, wishes: Wishes, machine: Machine) -> Fit:
         threads=wishes.threads or threads(machine.physical_cores, machine.usable_cores),
         gpu_layers=wishes.gpu_layers if wishes.gpu_layers >= 0 else _gpu_layers(header, cells, machine.free_vram),
     )
+
+
+def beside(machine: Machine, projector: int) -> Machine:
+    """What a model finds where a projector with a file of `projector` bytes lies beside it: on the GPU, where there is one."""
+    taken = projector + PROJECTOR_BUFFERS
+    if machine.free_vram:
+        return msgspec.structs.replace(machine, free_vram=max(0, machine.free_vram - taken))
+    return msgspec.structs.replace(machine, free_memory=max(0, machine.free_memory - taken))
 
 
 def threads(physical: int, usable: int) -> int:

@@ -14,6 +14,7 @@ import msgspec
 
 from models.engine import prefix
 from models.engine.decoding import Decoder
+from models.engine.images import whole
 from models.engine.prefix import Held, Lineage
 from models.engine.shelf import Shelf
 
@@ -69,7 +70,7 @@ class Keeping:
     def parting(self, wanted: Held) -> int:
         """Where `wanted` parts from the one that is most like it of all that are kept; 0 where that is too early to matter."""
         alike = (prefix.common(one.tokens, wanted.tokens) for one in self._kept.values() if one.group == wanted.group)
-        length = min(max(alike, default=0), len(wanted.tokens) - 1)
+        length = whole(wanted.tokens, min(max(alike, default=0), len(wanted.tokens) - 1))
         return length if length >= prefix.WORTH_WAITING else 0
 
     def enter(self, wanted: Held, running: Sequence[Held], lineages: dict[int, Lineage]) -> Place:
@@ -128,7 +129,7 @@ class Keeping:
         while self._kept and (over := self.cells(running) + wanted - cells) > 0:
             number = self._least()
             one = self._kept[number]
-            left = len(one.tokens) - over - TRIM
+            left = whole(one.tokens, max(0, len(one.tokens) - over - TRIM))
             if not (self._decoder.truncates and left >= LEAST_PARKED and self._alone(number, running) > over):
                 self._drop(number)
                 continue

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
+from models.engine.images import whole
+
 SHORTEST = 16  # tokens in common below which nothing is shared: not worth a second place to cut the prompt
 WORTH_WAITING = 64  # tokens that another request is about to compute, for which a request waits outside
 
@@ -66,7 +68,7 @@ def match(wanted: Held, held: Iterable[Held], *, cuts: bool, reaches: Callable[[
     for one in held:
         if one.group != wanted.group:
             continue
-        length = min(common(one.tokens, wanted.tokens), len(wanted.tokens) - 1)
+        length = _usable(one.tokens, wanted.tokens)
         if length < max(SHORTEST, best[0]) or (length < len(one.tokens) and not cuts) or not reaches(one.sequence, length):
             continue
         own = one.kept and one.rank >= wanted.rank and bool(one.chat) and one.chat == wanted.chat
@@ -86,8 +88,13 @@ def worth_waiting_for(wanted: Held, coming: Held, there: int, *, least: int = WO
     """
     if coming.group != wanted.group or coming.rank > wanted.rank:
         return 0
-    length = min(common(coming.tokens, wanted.tokens), len(wanted.tokens) - 1)
+    length = _usable(coming.tokens, wanted.tokens)
     return length if length - there >= least else 0
+
+
+def _usable(there: Sequence[int], wanted: Sequence[int]) -> int:
+    """What both begin with, but for the last token wanted, and not a part of a picture."""
+    return whole(wanted, min(common(there, wanted), len(wanted) - 1))
 
 
 def clip(lineage: Lineage, length: int) -> Lineage:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,6 +13,7 @@ from models.engine.adapters import Scales
 from models.engine.chances import Heard
 from models.engine.decoding import Chain
 from models.engine.prefix import Held, Lineage
+from models.engine.sight import Span
 from models.engine.speculation import Drafter
 from models.engine.speech import Speech
 
@@ -48,7 +50,7 @@ class Request:
     None where no chances are wanted. Only requests with the same adapters (`scales`) share a batch, or what the cache holds.
     `lineage` says with whom it shares cells, `cached` how much of its prompt was there when it came in (-1: it didn't yet),
     `stops` where its prompt is cut for others to go on from. `draft`: guesses that are computed with its last token
-    in this step, by `drafter`.
+    in this step, by `drafter`. `spans` are the parts of pictures in its prompt, `rows` those that were made of the ones ahead.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Request:
         alternatives: int | None = None,
         scales: Scales = (),
         chat: str = "",
+        spans: Sequence[Span] = (),
     ) -> None:
         self.id, self.tokens, self.rank, self.order, self.limit = id, tokens, rank, order, limit
         self.prompt_tokens, self.chain, self.speech = len(tokens), chain, speech
@@ -71,6 +74,7 @@ class Request:
         self.sequence, self.done, self.place = -1, 0, 0
         self.chat, self.lineage, self.cached = chat, Lineage(), -1
         self.stops: set[int] = set()
+        self.spans, self.rows = spans, dict[int, Any]()  # by where a span starts
         self.drafter, self.draft = Drafter(len(tokens)), list[int]()
 
     @property

@@ -25,7 +25,7 @@ FIRST_CHUNK = 32  # until a speed was measured: on a slow machine a full batch c
 class Row(NamedTuple):
     """A request as the scheduler sees it. `cells`: tokens in the KV cache; `pending`: tokens still to compute (1: it generates).
 
-    Only rows of one `group` are computed together.
+    Only rows of one `group` are computed together, and none of them that is `blocked`: it waits for something else.
     """
 
     id: int
@@ -34,6 +34,7 @@ class Row(NamedTuple):
     cells: int
     pending: int
     group: Hashable = 0
+    blocked: bool = False
 
 
 class Limits(NamedTuple):
@@ -113,7 +114,7 @@ def _together(rows: Sequence[Row], turn: int) -> Sequence[Row]:
 
 def share(rows: Sequence[Row], limits: Limits) -> tuple[tuple[int, int], ...]:
     """Of these rows, those that generate first, then prompts from the front until the step is full."""
-    rows = _together(sorted(rows, key=_place), limits.turn)
+    rows = _together(sorted((row for row in rows if not row.blocked), key=_place), limits.turn)
     work = [(row.id, 1) for row in rows if row.pending == 1]
     left = min(limits.chunk, limits.batch - len(work)) if work else limits.batch
     for row in rows:

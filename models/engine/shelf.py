@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.engine import prefix
+from models.engine.images import whole
 
 log = logging.getLogger(__name__)
 _MAGIC = b"ondol-kv"
@@ -84,7 +85,7 @@ class Shelf:
         for name, entry in self._entries.items():
             if entry.group != repr(group):
                 continue
-            length = min(prefix.common(entry.tokens, tokens), len(tokens) - 1)
+            length = whole(tokens, min(prefix.common(entry.tokens, tokens), len(tokens) - 1))
             if (cuts or length == len(entry.tokens)) and length > (best.length if best else 0):
                 best = Found(name, entry.tokens, length)
         return best

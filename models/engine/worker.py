@@ -13,11 +13,12 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from app.core import logs
-from app.core.errors import BadRequest, OndolError
+from app.core.errors import BadRequest, BadSetting, OndolError
 from app.core.records import Generation, Piece, Priority
 from app.core.workers.child import Channel
 from app.core.workers.frames import Call
@@ -25,7 +26,8 @@ from models.engine import machine, memory, words
 from models.engine.chat_template import ChatTemplate, Prompter
 from models.engine.client import EngineInfo, EngineSettings
 from models.engine.engine import Engine
-from models.engine.fit import Wishes, fit
+from models.engine.eyes import Eyes
+from models.engine.fit import Wishes, beside, fit
 from models.engine.reasoning import TAGS
 from models.engine.request import Output
 from models.engine.shelf import Shelf, fingerprint
@@ -36,6 +38,9 @@ from models.engine.tuning.measure import open_context
 from models.engine.tuning.remembered import Remembered
 from models.gguf import Header, read_header
 
+if TYPE_CHECKING:
+    from models.engine.llama.model import Model
+
 log = logging.getLogger(__name__)
 LARGEST_BATCH = 512
 # Sequences beside those of requests that run, for what is kept of earlier ones; a state that can't go back costs memory of its own.
@@ -43,6 +48,7 @@ SPARE_SEQUENCES, SPARE_STATES = 16, 4
 KEPT_SHARE = 0.5  # of the cells: each row looks at them all, if only to pass over them
 REST_SECONDS = 1.0  # of nothing to do, before what is kept is brought to safety
 MOST_SEQUENCES = 256  # llama.cpp's own limit
+LOOK_EVERY = 0.02  # seconds, where everybody waits for pictures to be seen
 
 
 class LoadedEngine:
@@ -57,6 +63,9 @@ class LoadedEngine:
         gpus = binding.devices()
         wishes = Wishes(settings.context, settings.parallel, settings.threads, settings.gpu_layers)
         here = machine.look(free_vram=sum(gpu.free for gpu in gpus))
+        projector, why = _projector(settings.projector)
+        if projector is not None:
+            here = beside(here, projector.stat().st_size)
         layout = fit(header, wishes, here)
         if not layout.gpu_layers:
             memory.check(layout.cells, header.kv_bytes_per_token, here.free_memory)
@@ -64,14 +73,16 @@ class LoadedEngine:
         sequences = min(MOST_SEQUENCES, settings.parallel + (SPARE_SEQUENCES if model.truncates else SPARE_STATES))
         remembered = Remembered(path, settings, layout, here, library=binding.PINNED, gpus=[gpu.name for gpu in gpus])
         way, batch = remembered.layout, min(LARGEST_BATCH, layout.cells)
-        decoder = model.decoder(
-            cells=layout.cells, sequences=sequences, batch=batch, threads=way.threads, ubatch=min(way.ubatch, batch), flash=way.flash
-        )
+        self.eyes, why, whole = _eyes(model, projector, why, threads=max(1, way.threads * 3 // 4), gpu=layout.gpu_layers > 0)
+        # A part of a picture that sees itself whole is computed at once.
+        batch, ubatch = max(batch, whole), max(min(way.ubatch, batch), whole)
+        decoder = model.decoder(cells=layout.cells, sequences=sequences, batch=batch, threads=way.threads, ubatch=ubatch, flash=way.flash)
         self.tuning = remembered.when_idle(partial(open_context, model), decoder.interrupt, truncates=model.truncates)
         template = ChatTemplate(header.chat_template, bos=model.bos_text, eos=model.eos_text)
-        self.prompter = Prompter(model, template)
+        self.prompter = Prompter(model, template, sight=self.eyes.sight if self.eyes else None, why=why)
         model.speak({*TAGS, *template.learned.dialect.marks})
         usual = tuple(adapter.scale for adapter in settings.adapters)
+        seen = (fingerprint(projector),) if projector is not None and self.eyes else ()
         self.engine = Engine(
             model,
             decoder,
@@ -81,12 +92,13 @@ class LoadedEngine:
             parallel=settings.parallel,
             keep=int(decoder.cells * KEPT_SHARE),
             shelf=Shelf(
-                fingerprint(path, binding.PINNED, layout.gpu_layers > 0, settings.adapters),
+                fingerprint(path, binding.PINNED, layout.gpu_layers > 0, settings.adapters, *seen),
                 memory=min(settings.cache_memory, here.free_memory // 8),
                 folder=Path(settings.cache_folder) if settings.cache_folder else None,
                 disk=settings.cache_disk,
             ),
             speculation=speculation(settings.speculate, remembered.curve),
+            eyes=self.eyes,
         )
         self.info = EngineInfo(
             name=header.name or path.stem,
@@ -100,15 +112,39 @@ class LoadedEngine:
             threads=way.threads,
             gpu_layers=layout.gpu_layers,
             chat_template=bool(header.chat_template),
+            vision=self.eyes is not None,
         )
 
     def submit(self, id: int, request: Generation, priority: Priority, chat: str = "") -> None:
         """Queue a request of the chat `chat`; its errors are raised."""
-        tokens, opened = self.prompter.prompt(request)
+        tokens, opened, spans = self.prompter.prompt(request)
         template = self.prompter.template
         rule, thoughts, listener = plan(request, template.learned.dialect, opened)
         stop = request.stop if request.prompt is not None else (*request.stop, *template.stop)
-        self.engine.submit(id, tokens, request, priority, Speech(stop, thoughts, listener), rule, chat=chat)
+        self.engine.submit(id, tokens, request, priority, Speech(stop, thoughts, listener), rule, chat=chat, spans=spans)
+
+
+def _projector(name: str) -> tuple[Path | None, str]:
+    """The projector's file, or why there is none: a model writes as well without one."""
+    try:
+        if name and (found := _checked(Path(name)).architecture) != "clip":
+            return None, f"{Path(name).name} is no projector, but a model ({found})"
+    except BadRequest as error:
+        log.warning("the model can't see: %s", error)
+        return None, str(error)
+    return (Path(name), "") if name else (None, "")
+
+
+def _eyes(model: Model, path: Path | None, why: str, *, threads: int, gpu: bool) -> tuple[Eyes | None, str, int]:
+    """The eyes of a model that has a projector, or why they don't open; and how many tokens must be computed at once for them."""
+    if path is None:
+        return None, why, 0
+    try:
+        projector = model.projector(path, threads=threads, gpu=gpu)
+    except BadSetting as error:
+        log.warning("the model can't see: %s", error)
+        return None, str(error), 0
+    return Eyes(projector), "", projector.largest
 
 
 def _checked(path: Path) -> Header:
@@ -129,7 +165,7 @@ def serve(channel: Channel, loaded: LoadedEngine) -> None:
     crowd.tell(*engine.crowd)
     rest: float | None = REST_SECONDS
     while True:
-        call = channel.get(timeout=rest if engine.idle else 0)
+        call = channel.get(timeout=rest if engine.idle else LOOK_EVERY if engine.stalled else 0)
         if call is None and engine.idle:
             rest = 0.0 if engine.save() else loaded.tuning.rest() if loaded.tuning else None
             continue

@@ -38,11 +38,12 @@ class Log:
     def __init__(self) -> None:
         self.interrupt = Interrupt()
         self._error = ""
-        callback = native.llama_log_callback(self._write)
+        callback = native.llama_log_callback(self.write)
         _CALLBACKS.append(callback)
         native.llama_log_set(callback, ctypes.c_void_p(0))
 
-    def _write(self, level: int, text: bytes, _data: object) -> None:
+    def write(self, level: int, text: bytes, _data: object) -> None:
+        """What llama.cpp calls with each line, from any of its threads."""
         line = text.decode("utf-8", "replace").rstrip()
         level = 1 if self.interrupt.is_set else level
         if level == 4 and not self._error:

@@ -12,7 +12,10 @@ from llama_cpp import llama_cpp as native
 from models.engine.adapters import Scales
 from models.engine.interrupt import Interrupt
 from models.engine.llama.adapters import Adapters
+from models.engine.llama.canvas import Canvas
 from models.engine.llama.chain import Chain
+from models.engine.llama.places import Places
+from models.engine.sight import Span
 
 
 class Decoder:
@@ -26,11 +29,13 @@ class Decoder:
         self, handle: Any, sequences: int, batch: int, *, interrupt: Interrupt, truncates: bool, adapters: Adapters | None = None
     ) -> None:
         self._handle, self._adapters, self._scales = handle, adapters, Scales()
+        self._threads = int(native.llama_n_threads(handle))
         self._words = int(native.llama_vocab_n_tokens(native.llama_model_get_vocab(native.llama_get_model(handle))))
         self.window = max(0, int(native.llama_model_n_swa(native.llama_get_model(handle))))
         self._memory: Any = native.llama_get_memory(handle)
         self.sequences, self.batch, self.interrupt, self.truncates = sequences, batch, interrupt, truncates
         self._batch = native.llama_batch_init(batch, 0, 1)
+        self._places, self._canvas = Places(), Canvas(handle)
         native.llama_set_abort_callback(handle, ctypes.cast(interrupt.function, native.ggml_abort_callback), interrupt.data)
 
     @property
@@ -45,7 +50,8 @@ class Decoder:
         2: interrupted, and the sequences may hold some of it; below 0: an error.
         """
         batch, at, ends = self._batch, 0, []
-        for number, (sequence, position, tokens) in enumerate(parts):
+        for number, (sequence, index, tokens) in enumerate(parts):
+            position = self._places.position(sequence, index)
             for offset, token in enumerate(tokens):
                 batch.token[at] = token
                 batch.pos[at] = position + offset
@@ -58,6 +64,18 @@ class Decoder:
             ends.append(at - 1)
         batch.n_tokens = at
         return int(native.llama_decode(self._handle, batch)), ends
+
+    def see(self, sequence: int, span: Span, offset: int, rows: Any) -> int:
+        """Compute rows of a span of a picture, the first of them its `offset`-th, alone in a batch; returns a status as `decode` does."""
+        status = self._canvas.decode(sequence, self._places.position(sequence, span.start), rows, span, offset)
+        if not status and offset + len(rows) == span.length:
+            self._places.passed(sequence, span.end, span.length - span.positions)
+        return status
+
+    def spare(self, threads: int) -> None:
+        """Leave so many threads to others from the next batch on; 0: none."""
+        left = max(1, self._threads - threads)
+        native.llama_set_n_threads(self._handle, left, left)
 
     def sample(self, chain: Chain, index: int) -> int:
         """The next token of the part whose index `decode` gave."""
@@ -76,14 +94,18 @@ class Decoder:
     def forget(self, sequence: int) -> None:
         """Free all cells of a sequence."""
         native.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        self._places.forget(sequence)
 
     def truncate(self, sequence: int, length: int) -> bool:
         """Keep a sequence's first `length` tokens; False where the model can't, and the sequence is of no use any more."""
-        return bool(native.llama_memory_seq_rm(self._memory, sequence, length, -1))
+        self._places.cut(sequence, length)
+        return bool(native.llama_memory_seq_rm(self._memory, sequence, self._places.position(sequence, length), -1))
 
     def copy(self, sequence: int, other: int, length: int) -> None:
         """Give the empty sequence `other` the first `length` tokens too; they share the cells. All of it where the model can't truncate."""
-        native.llama_memory_seq_cp(self._memory, sequence, other, 0, length if self.truncates else -1)
+        end = self._places.position(sequence, length) if self.truncates else -1
+        native.llama_memory_seq_cp(self._memory, sequence, other, 0, end)
+        self._places.copy(sequence, other, length)
 
     def first(self, sequence: int) -> int:
         """The position of the first token that is still there in every layer; -1 for none."""
@@ -94,10 +116,11 @@ class Decoder:
         size = int(native.llama_state_seq_get_size_ext(self._handle, sequence, 0))
         data = (ctypes.c_uint8 * size)()
         written = int(native.llama_state_seq_get_data_ext(self._handle, data, size, sequence, 0))
-        return bytes(memoryview(data)[:written])
+        return self._places.pack(sequence, bytes(memoryview(data)[:written]))
 
     def restore(self, sequence: int, state: bytes) -> bool:
         """Fill an empty sequence from a state; False, and it is empty, where it doesn't fit."""
+        state = self._places.unpack(sequence, state)
         data = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
         if native.llama_state_seq_set_data_ext(self._handle, data, len(state), sequence, 0):
             return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llama_cpp import llama_cpp as native
 
@@ -23,6 +23,9 @@ from models.engine.llama.spelling import Speller
 from models.engine.llama.weights import load
 from models.engine.reasoning import TAGS
 from models.engine.sampling import Link
+
+if TYPE_CHECKING:
+    from models.engine.llama.images import Projector
 
 
 class Model:
@@ -121,6 +124,12 @@ class Model:
             native.llama_free(handle)
             raise BadRequest("This is a model for embeddings: it writes no text.", hint="Choose a chat model.", code="bad_model_file")
         return Decoder(handle, sequences, batch, interrupt=self._log.interrupt, truncates=self.truncates, adapters=self._adapters)
+
+    def projector(self, path: Path, *, threads: int, gpu: bool) -> Projector:
+        """Its eyes. BadSetting where the file is none for this model."""
+        from models.engine.llama.images import Projector  # a library of its own, for those who see
+
+        return Projector(path, self._handle, self._log, threads=threads, gpu=gpu)
 
     def close(self) -> None:
         """Free the weights; the decoders must be closed before."""

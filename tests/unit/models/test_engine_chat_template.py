@@ -84,8 +84,8 @@ def test_control_words_of_a_raw_prompt_are_the_callers_own() -> None:
 def test_text_parts_are_joined_and_other_parts_refused() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     assert "a\nb" in ChatTemplate(CHATML).render([Message("user", parts)], {})
-    with pytest.raises(BadRequest, match="image_url"):
-        ChatTemplate(CHATML).render([Message("user", [{"type": "image_url", "image_url": {}}])], {})
+    with pytest.raises(BadRequest, match="input_audio"):
+        ChatTemplate(CHATML).render([Message("user", [{"type": "input_audio", "input_audio": {}}])], {})
 
 
 def test_a_model_without_a_template_gets_the_plain_one_and_its_stop_strings() -> None:
