@@ -49,7 +49,7 @@ class Compound:
                 except Exception:  # noqa: BLE001 - a damaged summary is no reason not to read the text
                     return ""
                 text = found.decode("utf-8", "replace") if isinstance(found, bytes) else found
-                return text if isinstance(text, str) else ""
+                return text.partition("\0")[0] if isinstance(text, str) else ""
         return ""
 
 

@@ -27,6 +27,7 @@ class Heading:
 
     level: int
     text: str
+    page: int | None = None
 
 
 Item = Heading | Block
@@ -42,7 +43,7 @@ def paragraph(text: str, level: int = 0, kind: Kind = "text", page: int | None =
     """A paragraph, as a heading where it has a level and is short enough for one."""
     text = said(text)
     if level and len(text) <= LONGEST_HEADING:
-        yield Heading(level, text)
+        yield Heading(level, text, page)
     elif text:
         yield Block(text, page=page, kind=kind)
 
@@ -52,7 +53,7 @@ def placed(items: Iterable[Item], title: str) -> Iterator[Block]:
     headings = Headings(title)
     for item in items:
         if isinstance(item, Heading):
-            yield from headings.enter(item.level, item.text)
+            yield from headings.enter(item.level, item.text, page=item.page)
         else:
             yield from headings.place(iter([item]))
     yield from headings.end()
@@ -61,4 +62,5 @@ def placed(items: Iterable[Item], title: str) -> Iterator[Block]:
 def title_of(declared: str | None, otherwise: str) -> str:
     """The title that a document declares, unless its program made it up."""
     found = " ".join(said(declared or "").split())
-    return otherwise if _NO_TITLE.fullmatch(found) else found
+    named = sum(letter.isalpha() for letter in found) > 1
+    return found if named and not _NO_TITLE.fullmatch(found) else otherwise
