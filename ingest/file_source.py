@@ -81,7 +81,7 @@ class _Memory:
         found = {file.id for file in walked.files}
         stamps = {id: stamp for id, stamp in run.state.get("files", {}).items() if id in found and current}
         memory = cls(stamps, {}, known | found)
-        for id in run.known:
+        for id in run.known_ids():
             memory._documents.setdefault(memory.owner(id) or "", []).append(id)
         return memory
 

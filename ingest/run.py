@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +16,7 @@ import msgspec
 
 from app.core.errors import Conflict, OndolError
 from ingest.book.content import Batch, Ready
+from ingest.book.held import PORTION, Held, Seen
 from ingest.book.writer import SourceRow, Writer
 from ingest.chunking import DEFAULT, RULE, ChunkOptions, chunk, embedded_text
 from ingest.documents import Document, Failed, content_hash
@@ -26,6 +27,9 @@ from ingest.report import Committed, Finished, ItemFailed, Notice, OnEvent, Repo
 if TYPE_CHECKING:  # numpy comes with it: a run that embeds nothing doesn't wait for that import
     from models.embedder import Embedder, TokenCounter
 
+SETTLED = "settled"
+_ARRIVALS, _ARRIVED_LENGTH = 256, 1_000_000
+_DELETIONS = 1000
 GUARD_FLOOR = 20
 """Deletions up to this count are never refused: small sources change by large shares."""
 
@@ -84,21 +88,33 @@ class _Counts:
 
 
 class Run:
-    """Made by `opened`. `known` maps ids to what the store holds; `state` is the source's memory for its next run."""
+    """Made for one source of a writer's store. `state` is the source's memory for its next run.
+
+    `settled` is a mark of where a run ended that went through to its end: what `state[SETTLED]` was then. It is gone from the book before
+    anything of the source changes there, so a run that was killed leaves none. `documents`: how many of it the store had at the beginning.
+
+    What the store holds is asked of the book in portions, never held in memory as a whole: `find`, `holds`, `known_ids`.
+    """
 
     def __init__(self, writer: Writer, source: SourceRow, tools: Tools, options: Options, on_event: OnEvent) -> None:
         self._writer, self._source, self._tools, self._options, self._on_event = writer, source, tools, options, on_event
-        self.known = writer.known()
-        self.state: dict[str, Any] = dict(source.state)
+        self.state: dict[str, Any] = {name: value for name, value in source.state.items() if name != SETTLED}
+        self.settled: Any = source.state.get(SETTLED)
+        self._settled = SETTLED in source.state
         self.access = tuple(source.spec.get("access", ()))
         self.may_leave = bool(source.spec.get("may_leave", False))
         self.rule = msgspec.json.encode((RULE, msgspec.to_builtins(options.chunk), self.access, self.may_leave)).decode()
         self.counts = _Counts()
         self._forgotten = set(self.state.get("forgotten", ()))
-        self._seen: set[str] = set()
-        self._waiting: list[Ready] = []
+        self._seen = Seen()
+        self.documents = writer.documents_of(source.id)
+        self._arrived: list[Document] = []
+        self._arrived_length = 0
+        self._put = 0
+        self._waiting: dict[str, Ready] = {}
         self._waiting_chunks = 0
-        self._after_commit: list[Callable[[], None]] = []
+        self._waiting_changed = 0
+        self._after_commit: list[tuple[int, Callable[[], None]]] = []
         self._behind = 0
         self._began = time.monotonic()
         if (embedder := tools.known_embedder) is not None:
@@ -120,15 +136,23 @@ class Run:
         self.counts.failed.append(failed)
         self._on_event(ItemFailed(self._writer.store, self._source.name, failed.item, failed.reason))
 
+    def known_ids(self) -> Iterator[str]:
+        """The ids of all that the store holds, of other sources too."""
+        return self._writer.ids()
+
+    def find(self, ids: Sequence[str]) -> dict[str, Held]:
+        """Those of the ids that the store holds, as they were when this run began or as it wrote them."""
+        return self._writer.find(ids)
+
     def holds(self, id: str, hash: str) -> bool:
         """Whether the store has the document just so."""
-        known = self.known.get(id)
+        known = self.find([id]).get(id)
         return known is not None and known.content_hash == hash
 
     def recall_forgotten(self) -> None:
         """The owner named this source again: what was forgotten of it comes back."""
         if self._forgotten:
-            self._forgotten = set()
+            self._forgotten, self.settled = set(), None
             # Their files must be read again, so no file counts as known.
             self.state = {name: value for name, value in self.state.items() if name not in ("forgotten", "files")}
 
@@ -138,57 +162,95 @@ class Run:
 
     def keep(self, ids: Iterable[str]) -> None:
         """These documents are as they were."""
-        for id in ids:
-            if id not in self._seen:
-                self._seen.add(id)
-                self.counts.unchanged += 1
+        some = list(ids)
+        for at in range(0, len(some), PORTION):
+            self.keep_found(held.pk for held in self._writer.find(some[at : at + PORTION]).values())
+
+    def keep_found(self, pks: Iterable[int]) -> None:
+        """These documents, by their place in the book, are as they were."""
+        self.counts.unchanged += sum(map(self._seen.add, pks))
 
     def put(self, document: Document) -> None:
         """A document of the source: written with the next batch where it is new or changed."""
-        if self.forgotten(document.id):
-            return
-        if document.id in self._seen:
-            self.fail(Failed(document.id, f"{document.id} occurs twice: the first one was taken."))
-            return
-        hash = content_hash(document, self.rule)
-        if self.holds(document.id, hash):
-            self.keep([document.id])
-            return
-        self._seen.add(document.id)
-        embedder = self._tools.embedder()
-        pieces = chunk(document.title, document.blocks, self._tools.counter().offsets, embedder.info.max_tokens, self._options.chunk)
-        self._waiting.append(Ready(document, hash, tuple((piece, _text_hash(document, piece.heading, piece.text)) for piece in pieces)))
-        self._waiting_chunks += len(pieces)
-        if self._waiting_chunks >= self._options.batch_chunks:
-            self.flush()
+        self._put += 1
+        self._arrived.append(document)
+        self._arrived_length += sum(len(block.text) for block in document.blocks)
+        if len(self._arrived) >= _ARRIVALS or self._arrived_length >= _ARRIVED_LENGTH:
+            self._take()
+
+    def _take(self) -> None:
+        """Compare what has arrived with what the store holds, one question for all of it; write what fills a batch."""
+        arrived, first = self._arrived, self._put - len(self._arrived)
+        self._arrived, self._arrived_length = [], 0
+        known = self.find([document.id for document in arrived])
+        for number, document in enumerate(arrived, first + 1):
+            if self.forgotten(document.id):
+                continue
+            before = known.get(document.id)
+            if document.id in self._waiting or (before is not None and before.pk in self._seen):
+                self.fail(Failed(document.id, f"{document.id} occurs twice: the first one was taken."))
+                continue
+            hash = content_hash(document, self.rule)
+            if before is not None and before.content_hash == hash:
+                self.keep_found([before.pk])
+                continue
+            embedder = self._tools.embedder()
+            pieces = chunk(document.title, document.blocks, self._tools.counter().offsets, embedder.info.max_tokens, self._options.chunk)
+            hashes = tuple((piece, _text_hash(document, piece.heading, piece.text)) for piece in pieces)
+            self._waiting[document.id] = Ready(document, hash, hashes)
+            self._waiting_chunks += len(pieces)
+            self._waiting_changed += before is not None
+            if self._waiting_chunks >= self._options.batch_chunks:
+                known |= self._write()
+                self._committed(number)
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Runs when all that was put so far is on the disk."""
-        self._after_commit.append(effect)
+        self._after_commit.append((self._put, effect))
 
     def passed(self, items: int = 1) -> None:
         """So many more of the total are behind."""
         self._behind += items
 
     def flush(self) -> None:
-        """Embed what is new of the waiting documents, then write them in one transaction."""
-        if self._waiting:
-            embedder = self._tools.embedder()
-            self._use(embedder)
-            texts = {hash: _text(ready.document, piece.heading, piece.text) for ready in self._waiting for piece, hash in ready.chunks}
-            missing = self._writer.without_vector(texts)
-            vectors = self._embedded(embedder, {hash: text for hash, text in texts.items() if hash in missing})
-            self._writer.commit(Batch(self._source.id, self._waiting, vectors, self.access, self.may_leave))
-            changed = sum(ready.document.id in self.known for ready in self._waiting)
-            self.counts.changed += changed
-            self.counts.added += len(self._waiting) - changed
-            self.counts.chunks += self._waiting_chunks
-            self.counts.reused += self._waiting_chunks - len(missing)
-            self._waiting, self._waiting_chunks = [], 0
-        for effect in self._after_commit:
-            effect()
-        self._after_commit = []
+        """Write all that was put."""
+        self._take()
+        self._write()
+        self._committed(self._put)
+
+    def _write(self) -> dict[str, Held]:
+        """Embed what is new of the waiting documents, then write them in one transaction; how the store holds them now."""
+        if not self._waiting:
+            return {}
+        embedder = self._tools.embedder()
+        self._use(embedder)
+        waiting = list(self._waiting.values())
+        texts = {hash: _text(ready.document, piece.heading, piece.text) for ready in waiting for piece, hash in ready.chunks}
+        missing = self._writer.without_vector(texts)
+        vectors = self._embedded(embedder, {hash: text for hash, text in texts.items() if hash in missing})
+        self._unsettle()
+        self._writer.commit(Batch(self._source.id, waiting, vectors, self.access, self.may_leave))
+        written = self.find(list(self._waiting))
+        for held in written.values():
+            self._seen.add(held.pk)
+        self.counts.changed += self._waiting_changed
+        self.counts.added += len(waiting) - self._waiting_changed
+        self.counts.chunks += self._waiting_chunks
+        self.counts.reused += self._waiting_chunks - len(missing)
+        self._waiting, self._waiting_chunks, self._waiting_changed = {}, 0, 0
+        return written
+
+    def _committed(self, put: int) -> None:
+        """All of the first `put` documents is on the disk: what was to happen then."""
+        while self._after_commit and self._after_commit[0][0] <= put:
+            self._after_commit.pop(0)[1]()
         self._tell()
+
+    def _unsettle(self) -> None:
+        """From the first change on, the source's mark is no more what the store holds: a run that is cut short leaves none."""
+        if self._settled:
+            self._settled = False
+            self._writer.remember(self._source.id, {name: value for name, value in self._source.state.items() if name != SETTLED})
 
     def _tell(self) -> None:
         counts = self.counts
@@ -212,17 +274,34 @@ class Run:
 
     def remove_unseen(self, spared: Callable[[str], bool] | None = None) -> None:
         """Take out what the source no longer has. Conflict (nothing removed): that is a suspiciously large share of it."""
-        mine = [id for id, known in self.known.items() if known.source_id == self._source.id]
-        gone = [id for id in mine if id not in self._seen and not (spared and spared(id))]
-        share = self._options.delete_guard
-        if not self._options.allow_delete and len(gone) > GUARD_FLOOR and len(gone) > share * len(mine):
+        self._guard(sum(len(some) for some in self._unseen(spared)))
+        for some in self._unseen(spared):
+            self._delete(some)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Take these documents out: the source no longer has them. Conflict as with `remove_unseen`."""
+        self._guard(len(ids))
+        self._delete(ids)
+
+    def _unseen(self, spared: Callable[[str], bool] | None) -> Iterator[list[str]]:
+        after = 0
+        while some := self._writer.page_of(self._source.id, after):
+            after = some[-1][0]
+            yield [id for pk, id in some if pk not in self._seen and not (spared and spared(id))]
+
+    def _guard(self, gone: int) -> None:
+        share, mine = self._options.delete_guard, self.documents
+        if not self._options.allow_delete and gone > GUARD_FLOOR and gone > share * mine:
             raise Conflict(
-                f"{self._source.name}: {len(gone)} of {len(mine)} documents have vanished, more than {share:.0%}. None was removed.",
+                f"{self._source.name}: {gone} of {mine} documents have vanished, more than {share:.0%}. None was removed.",
                 hint="If that is right, run it again with --allow-delete.",
                 code="mass_delete",
             )
-        for at in range(0, len(gone), 1000):
-            self.counts.deleted += self._writer.delete(gone[at : at + 1000])
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        for at in range(0, len(ids), _DELETIONS):
+            self._unsettle()
+            self.counts.deleted += self._writer.delete(ids[at : at + _DELETIONS])
             self._tell()
 
     def report(self, error: str = "") -> Report:
