@@ -81,6 +81,7 @@ def annotation(citation: Citation) -> dict[str, Any]:
         "store": passage.store,
         "page": passage.page,
         "text": passage.text,
+        "freshness": citation.freshness,
     }
     return {"type": "url_citation", "url_citation": {**where, **ours}}
 
@@ -101,7 +102,7 @@ def source_event(step: Source) -> dict[str, Any]:
     """Open WebUI's citation chip. `metadata.source` stays a plain name: a URL there makes the browser ask an outside host."""
     passage = step.passage
     name = passage.title or passage.document_id
-    about: dict[str, Any] = {"source": name, "name": name, "document_id": passage.document_id}
+    about: dict[str, Any] = {"source": name, "name": name, "document_id": passage.document_id, "freshness": step.freshness}
     if passage.page is not None:
         about["page"] = passage.page - 1
     source = {"id": passage.document_id, "name": name, **({"url": passage.url} if passage.url else {})}

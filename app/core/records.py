@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
+Freshness = Literal["current", "changed", "deleted", "unknown"]
+"""Whether the row or file behind a citation is still as it was read; unknown: nobody could look in time."""
+
 
 class Priority(StrEnum):
     """What goes first in a queue: a person's chat, then the chat page's own tasks (titles, tags), then bulk work."""

@@ -1,7 +1,7 @@
 """question -> passages -> prompt -> tokens: how an assistant answers.
 
     search all sources at once -> is it in the data at all? -> quote the best sentences, or write from the passages
-    -> cite what supports each sentence -> record
+    -> cite what supports each sentence -> say which of it has changed since it was read -> record
 
 Two styles. `quote` shows sentences of the passages word for word; `written` lets the model write and checks each sentence
 against the passages. Below the threshold of relevance the answer is an honest "not in your data", in either style.
@@ -24,6 +24,7 @@ from app.core.records import AnswerRecord, Context, Generation, Passage, SearchQ
 from app.pipeline import cite, quote
 from app.pipeline.assistant import WRITES_FROM, Assistant
 from app.pipeline.fit import fit, trim
+from app.pipeline.freshness import Checker, Watch, watched
 from app.pipeline.gather import gather
 from app.pipeline.phrases import phrase
 from app.pipeline.prompt import build
@@ -60,8 +61,10 @@ class Ledger(Protocol):
 class Answerer:
     """Answers for every assistant. Errors are `OndolError`s; closing the iterator stops the model."""
 
-    def __init__(self, vectors: SentenceVectors | None, ledger: Ledger) -> None:
-        self._vectors, self._ledger = vectors, ledger
+    def __init__(
+        self, vectors: SentenceVectors | None, ledger: Ledger, checker: Checker | None = None, *, freshness_seconds: float = 0.0
+    ) -> None:
+        self._vectors, self._ledger, self._checker, self._freshness_seconds = vectors, ledger, checker, freshness_seconds
 
     async def answer(self, assistant: Assistant, request: Generation, context: Context) -> AsyncGenerator[Step, None]:
         """The steps of one answer; the last is `Done`. An answer that breaks off is not recorded."""
@@ -81,7 +84,9 @@ class Answerer:
                 steps = self._quote(assistant, result, asked)
             case _:
                 steps = self._write(assistant, request, result, asked, context)
-        async with aclosing(steps) as running:
+        cited = result.passages if known and assistant.include_sources else ()
+        watch = Watch(self._checker, cited, self._freshness_seconds)
+        async with aclosing(watched(steps, watch, asked)) as running:
             async for step in running:
                 if isinstance(step, Done):
                     done = replace(step, style=style, relevance=result.relevance, answer_id=uuid.uuid4().hex, failed=result.failed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.core.records import CallPart, Chance, Passage, Usage
+from app.core.records import CallPart, Chance, Freshness, Passage, Usage
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,14 @@ class Status:
 
 @dataclass(frozen=True)
 class Source:
-    """A passage that the text is about to cite as `[number]`; numbers grow from 1 in order of first use."""
+    """A passage that the text is about to cite as `[number]`; numbers grow from 1 in order of first use.
+
+    `freshness`: what is known by now; the answer's last step knows more.
+    """
 
     number: int
     passage: Passage
+    freshness: Freshness = "unknown"
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Citation:
     start: int
     end: int
     passage: Passage
+    freshness: Freshness = "unknown"
 
 
 @dataclass(frozen=True)

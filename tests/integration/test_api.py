@@ -106,7 +106,13 @@ def test_events_go_to_those_who_ask_and_to_nobody_else(client: openai.OpenAI) ->
     ]
     assert [event["type"] for event in events][:3] == ["status", "status", "source"]
     source = next(event["data"] for event in events if event["type"] == "source")
-    assert source["metadata"][0] == {"source": "Leave", "name": "Leave", "document_id": "leave", "page": 2}
+    assert source["metadata"][0] == {
+        "source": "Leave",
+        "name": "Leave",
+        "document_id": "leave",
+        "freshness": "unknown",
+        "page": 2,
+    }
     assert not any(hasattr(chunk, "event") for chunk in client.chat.completions.create(**ask("handbook", "annual leave?"), stream=True))
 
 
