@@ -14,7 +14,7 @@ from typing import Literal
 
 from app.core.errors import ItemError, NotFound
 from ingest.documents import Failed
-from ingest.readers.contract import suffix_of
+from ingest.readers.contract import suffix_of, too_large
 from ingest.readers.registry import Readers
 from ingest.reading.whole import failure
 
@@ -161,7 +161,7 @@ def load(file: FoundFile, limit: int) -> Content:
 def checked(data: bytes, limit: int) -> Content:
     """The content that these bytes are. ItemError: more than `limit` of them, or none."""
     if len(data) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     if not data.strip():
         raise ItemError("is empty.")
     return Content(data, hashlib.sha256(data).hexdigest(), settled=True)
@@ -174,16 +174,12 @@ def _taken(path: Path, limit: int) -> tuple[os.stat_result, bytes, os.stat_resul
         if not stat.S_ISREG(before.st_mode):
             raise ItemError("is not a file.")
         if before.st_size > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         return before, opened.read(limit + 1), os.fstat(opened.fileno())
 
 
 def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _too_large(limit: int) -> ItemError:
-    return ItemError(f"is larger than {limit / 1_000_000:g} MB.", hint="Split it, or raise ingest.max_file_megabytes in the configuration.")
 
 
 def owner(document_id: str, files: dict[str, object] | set[str]) -> str | None:

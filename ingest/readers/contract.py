@@ -11,7 +11,7 @@ the caller has each read by the reader of its suffix, within the same limits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -74,9 +74,21 @@ class FileContent(msgspec.Struct, frozen=True):
         return FileContent(f"{self.id}#{path}", data, path.rsplit("/", 1)[-1] or path, self.limits)
 
 
+class Packed(msgspec.Struct, frozen=True):
+    """A file inside a container that is not unpacked yet. `take(n)` gives its first n bytes, or all where there are fewer."""
+
+    path: str
+    take: Callable[[int], bytes]
+
+
 def suffix_of(name: str) -> str:
     """The suffix of a file's name, lower case, without the dot; a name that only begins with a dot has none."""
     return name.rpartition(".")[2].lower() if "." in name.lstrip(".") else ""
+
+
+def too_large(limit: int) -> ItemError:
+    """The error for a file of more bytes than it may have."""
+    return ItemError(f"is larger than {limit / 1_000_000:g} MB.", hint="Split it, or raise ingest.max_file_megabytes in the configuration.")
 
 
 def too_large_unpacked(limit: int) -> ItemError:
@@ -103,9 +115,10 @@ class Container(Protocol):
     """A reader of files that hold other files. It opens each only when it is asked for the next one, and names them by `file.inner`.
 
     What it can read itself (a mail's own text) it yields as documents. Inner files of a kind that no reader knows are passed
-    over: it may yield them all the same.
+    over: it may yield them all the same. Where unpacking is work, it yields `Packed`: only what can be read is taken, within what
+    is left of the limits, and an ItemError of `take` is that inner file's.
     """
 
-    def unpack(self, file: FileContent) -> Iterator[FileContent | Document | Failed]:
+    def unpack(self, file: FileContent) -> Iterator[FileContent | Packed | Document | Failed]:
         """The inner files and the file's own documents, in its order. Errors as a `Reader`'s."""
         ...

@@ -9,33 +9,39 @@ import msgspec
 
 from app.core.errors import ItemError
 from ingest.documents import Document, Failed
-from ingest.readers.contract import FileContent, Limits, too_large_unpacked
+from ingest.readers.contract import FileContent, Limits, Packed, suffix_of, too_large, too_large_unpacked
 from ingest.readers.registry import Readers
 
 
 @dataclass
-class _Spent:
+class _Taken:
     """What the whole file has taken so far, its inner files included."""
 
     inner_files: int = 0
     unpacked_bytes: int = 0
 
 
+class _Spent(ItemError):
+    """The file as a whole has taken what it may: how deep inside doesn't matter."""
+
+
 def read_whole(file: FileContent, readers: Readers) -> Iterator[Document | Failed]:
     """The file's documents, and what in it could not be read. A file without any text is a failure too."""
-    return _read(file, readers, file.limits, _Spent(), depth=0)
+    return _read(file, readers, file.limits, _Taken(), depth=0)
 
 
-def _read(file: FileContent, readers: Readers, limits: Limits, spent: _Spent, depth: int) -> Iterator[Document | Failed]:
+def _read(file: FileContent, readers: Readers, limits: Limits, taken: _Taken, depth: int) -> Iterator[Document | Failed]:
     found_any = False
     try:
-        for found in _opened(file, readers, limits, spent, depth):
+        for found in _opened(file, readers, limits, taken, depth):
             found_any = True
             empty = isinstance(found, Document) and not any(block.text.strip() for block in found.blocks)
             yield Failed(found.id, f"{found.id} has no text.") if isinstance(found, Document) and empty else found
         if not found_any:
             raise ItemError("has no text.")
     except ItemError as error:
+        if depth and isinstance(error, _Spent):
+            raise
         yield failure(file.id, error)
     except MemoryError:
         raise
@@ -43,7 +49,7 @@ def _read(file: FileContent, readers: Readers, limits: Limits, spent: _Spent, de
         yield Failed(file.id, f"{file.id} could not be read ({type(error).__name__}: {error})."[:1000])
 
 
-def _opened(file: FileContent, readers: Readers, limits: Limits, spent: _Spent, depth: int) -> Iterator[Document | Failed]:
+def _opened(file: FileContent, readers: Readers, limits: Limits, taken: _Taken, depth: int) -> Iterator[Document | Failed]:
     reader = readers.reader(file.suffix)
     if not hasattr(reader, "unpack"):
         yield from reader.read(file)
@@ -51,19 +57,42 @@ def _opened(file: FileContent, readers: Readers, limits: Limits, spent: _Spent, 
     if depth >= limits.depth:
         raise ItemError(f"lies more than {limits.depth} archives deep.", hint="Unpack it first.")
     for found in reader.unpack(file):
-        if not isinstance(found, FileContent):
+        if isinstance(found, (Document, Failed)):
             yield found
             continue
-        spent.inner_files += 1
-        spent.unpacked_bytes += len(found.data)
-        if spent.inner_files > limits.inner_files:
-            raise ItemError(f"holds more than {limits.inner_files} files.", hint="Unpack it into a folder, and ingest that.")
-        left = limits.unpacked_bytes - spent.unpacked_bytes
-        if left < 0:
-            raise too_large_unpacked(limits.unpacked_bytes)
-        if readers.can_read(found.suffix):
-            inner = msgspec.structs.replace(found, limits=msgspec.structs.replace(limits, unpacked_bytes=left))
-            yield from _read(inner, readers, limits, spent, depth + 1)
+        taken.inner_files += 1
+        if taken.inner_files > limits.inner_files:
+            raise _Spent(f"holds more than {limits.inner_files} files.", hint="Unpack it into a folder, and ingest that.")
+        yield from _inner(file, found, readers, limits, taken, depth)
+
+
+def _inner(
+    outer: FileContent, found: FileContent | Packed, readers: Readers, limits: Limits, taken: _Taken, depth: int
+) -> Iterator[Document | Failed]:
+    """What an inner file holds; nothing where no reader knows its kind."""
+    left = limits.unpacked_bytes - taken.unpacked_bytes
+    if isinstance(found, Packed):
+        if not readers.can_read(suffix_of(found.path)):
+            return
+        named = outer.inner(found.path, b"")
+        try:
+            found = outer.inner(found.path, found.take(min(left, limits.file_bytes) + 1))
+        except ItemError as error:
+            yield failure(named.id, error)
+            return
+    taken.unpacked_bytes += len(found.data)
+    if len(found.data) > left:
+        told = too_large_unpacked(limits.unpacked_bytes)
+        raise _Spent(told.message, hint=told.hint)
+    if not readers.can_read(found.suffix):
+        return
+    if len(found.data) > limits.file_bytes:
+        yield failure(found.id, too_large(limits.file_bytes))
+    elif not found.data.strip():
+        yield failure(found.id, ItemError("is empty."))
+    else:
+        less = msgspec.structs.replace(limits, unpacked_bytes=limits.unpacked_bytes - taken.unpacked_bytes)
+        yield from _read(msgspec.structs.replace(found, limits=less), readers, limits, taken, depth + 1)
 
 
 def failure(item: str, error: ItemError) -> Failed:
