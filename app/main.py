@@ -95,6 +95,7 @@ def build(home: Home, settings: Settings) -> Server:
         logs=home.logs,
         threads=settings.models.threads,
         idle_seconds=settings.models.embedder_idle_minutes * 60 or math.inf,
+        installed=library.list,
     )
 
     async def fingerprint() -> str:

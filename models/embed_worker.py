@@ -1,6 +1,7 @@
 """The process that embeds for the server: `python -m models.embed_worker`, started by `models.embed_client`.
 
-Settings: `folder` (of the installed model), `threads`. Its hello is the model's `EmbedderInfo`.
+Settings: `folder` (of the installed model), `threads`, `precision` (fp32, bf16; empty: as this machine does best, kept in the
+folder `remember`). Its hello is the model's `EmbedderInfo`.
 Ops: "query" and "passage" with `{"texts": [...]}` -> `{"vectors": bytes, "dimensions": n}`; rows of little-endian float32.
 """
 
@@ -18,13 +19,20 @@ from app.core.workers.frames import Call
 from models.embed_queue import EmbedQueue, Job, Kind
 from models.embedder import Vectors
 from models.installed import read_model
+from models.precision import Precisions
 from models.sentence import SentenceEmbedder
 
 
 def main() -> None:
     """Load, say hello, embed until the parent goes."""
     with Channel.open() as channel:
-        embedder = SentenceEmbedder(read_model(Path(channel.settings["folder"])), threads=int(channel.settings.get("threads", 0)))
+        asked = channel.settings
+        embedder = SentenceEmbedder(
+            read_model(Path(asked["folder"])),
+            threads=int(asked.get("threads", 0)),
+            precision=asked.get("precision", ""),
+            precisions=Precisions(Path(asked["remember"])) if asked.get("remember") else None,
+        )
         embedder.load()
         # The first call of a fresh model is several times slower than the rest: nobody has to wait for it.
         embedder.batch(["ready"], Kind.QUERY)
@@ -79,7 +87,7 @@ class Serving:
         if call.op not in tuple(Kind) or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             self._channel.error(call.id, BadRequest(f"The embed worker does not know {call.op!r} of that shape."))
             return
-        self._queue.add(call.id, Kind(call.op), texts, budget=self._embedder.budget, longest=self._embedder.longest)
+        self._queue.add(call.id, Kind(call.op), texts, self._embedder.lengths(texts), budget=self._embedder.budget)
         self._rows[call.id] = np.zeros((len(texts), self._embedder.info.dimensions), dtype=np.float32)
 
     def _embed(self, job: Job, indices: list[int]) -> None:

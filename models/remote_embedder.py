@@ -41,6 +41,28 @@ class RemoteEmbedder:
         self._url, self._key, self._timeout = f"{base_url.rstrip('/')}/v1/embeddings", key, timeout
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
+    @classmethod
+    def connect(cls, base_url: str, key: str, possible: Sequence[EmbedderInfo], *, timeout: float = 600.0) -> RemoteEmbedder:
+        """Over the server as it embeds now: one of the `possible` ways (the precisions of the model that is installed here). Conflict."""
+        asked = cls(base_url, key, possible[0], timeout=timeout)
+        said = asked.fingerprint()
+        info = next((info for info in possible if info.fingerprint == said), None)
+        if info is None:
+            raise asked.another()
+        return cls(base_url, key, info, timeout=timeout)
+
+    def fingerprint(self) -> str:
+        """As the server tells it with the vector of one word."""
+        body = self._ask(json.dumps({"model": self.info.model, "input": ["ready"], "encoding_format": "base64"}).encode())
+        return str(body.get("fingerprint", self.info.fingerprint))
+
+    def another(self) -> Conflict:
+        """The server does not embed as the models that are installed here do."""
+        return Conflict(
+            f"The running server embeds with another {self.info.model} than the one installed here.",
+            hint="Restart the server, then try again.",
+        )
+
     def passages(self, texts: Sequence[str]) -> Vectors:
         """Vectors of texts to be found."""
         return self._all(texts, Kind.PASSAGE)
@@ -57,10 +79,7 @@ class RemoteEmbedder:
         asked = {"model": self.info.model, "input": list(texts), "encoding_format": "base64", "input_type": kind.value}
         body = self._ask(json.dumps(asked).encode())
         if body.get("fingerprint", self.info.fingerprint) != self.info.fingerprint:
-            raise Conflict(
-                f"The running server embeds with another {self.info.model} than the one installed here.",
-                hint="Restart the server, then try again.",
-            )
+            raise self.another()
         rows = [row["embedding"] for row in sorted(body["data"], key=lambda row: row["index"])]
         vectors = np.frombuffer(b"".join(base64.b64decode(row) for row in rows), dtype="<f4").astype(np.float32, copy=False)
         if len(rows) != len(texts) or vectors.size != len(texts) * self.info.dimensions:

@@ -45,9 +45,10 @@ def embedder(home: Home, settings: Settings) -> Embedder:
     server = running(home)
     if server is not None:
         from models.installed import embedder_info
+        from models.precision import PRECISIONS
         from models.remote_embedder import RemoteEmbedder
 
-        return RemoteEmbedder(server.address, api_key(home), embedder_info(model))
+        return RemoteEmbedder.connect(server.address, api_key(home), [embedder_info(model, precision) for precision in PRECISIONS])
     from models.sentence import open_embedder
 
     return open_embedder(model, settings.models.threads)
@@ -59,13 +60,20 @@ def search(home: Home, store: str, query: str, limit: int) -> list[dict[str, Any
     from ingest.index.exact import ExactVectors
     from ingest.search.hybrid import Searcher
     from models.embed_client import EmbedClient
+    from models.library import Library
     from models.tokenizer import ModelTokenCounter
 
     settings = prepared(home, "search")
 
     async def run() -> list[dict[str, Any]]:
         model = embedding_model(home, settings)
-        client = EmbedClient(model, logs=home.logs, threads=settings.models.threads, idle_seconds=60)
+        client = EmbedClient(
+            model,
+            logs=home.logs,
+            threads=settings.models.threads,
+            idle_seconds=60,
+            installed=Library(home.models).list,
+        )
         try:
             searcher = Searcher(home.book, client, ExactVectors(home), ModelTokenCounter(model))
             result = await searcher.search(store, SearchQuery(query, limit), Context())

@@ -84,6 +84,8 @@ class LocalEmbeddings:
                 f"The embedding model in use is '{info.model}', not '{model}'.", hint="`ondol models use` changes it.", param="model"
             )
         data, dimensions = await self._client.vectors_bytes(texts, "query" if query else "passage")
+        # Asked again: its first text settles how exactly a model calculates here.
+        info = await self._client.info()
         return Embedded(info.model, info.fingerprint, data, dimensions, sum(estimate_tokens(text) for text in texts))
 
 

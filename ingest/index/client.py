@@ -26,9 +26,11 @@ class IndexClient:
         """Start the worker, which begins to follow the book. Conflict where another server owns the index."""
         await self._worker.start()
 
-    async def query(self, store: str, vector: bytes, limit: int, allowed: Restriction | None = None) -> list[tuple[int, float]]:
+    async def query(
+        self, store: str, vector: bytes, limit: int, allowed: Restriction | None = None, *, generation: str = ""
+    ) -> list[tuple[int, float]]:
         """(chunk pk, cosine) best first: see `VectorSearch`. A worker that dies is asked again once it is back."""
-        body = {"store": store, "vector": vector, "limit": limit, "allowed": msgspec.to_builtins(allowed)}
+        body = {"store": store, "vector": vector, "limit": limit, "allowed": msgspec.to_builtins(allowed), "generation": generation}
         for _ in range(_TRIES - 1):
             try:
                 return await self._query(body)

@@ -8,6 +8,7 @@ import threading
 from app.core.paths import Home
 from ingest.index import book_view
 from ingest.index.book_view import Generation
+from ingest.index.contract import GenerationChanged
 from ingest.index.matrix import Matrix
 from ingest.index.matrix_file import load
 from ingest.search.visible import Restriction
@@ -21,11 +22,13 @@ class ExactVectors:
         self._matrices: dict[str, Matrix] = {}
         self._lock = threading.Lock()
 
-    async def query(self, store: str, vector: bytes, limit: int, allowed: Restriction | None = None) -> list[tuple[int, float]]:
+    async def query(
+        self, store: str, vector: bytes, limit: int, allowed: Restriction | None = None, *, generation: str = ""
+    ) -> list[tuple[int, float]]:
         """(chunk pk, cosine) best first: see `VectorSearch`."""
-        return await asyncio.to_thread(self._query, store, vector, limit, allowed)
+        return await asyncio.to_thread(self._query, store, vector, limit, allowed, generation)
 
-    def _query(self, store: str, vector: bytes, limit: int, allowed: Restriction | None) -> list[tuple[int, float]]:
+    def _query(self, store: str, vector: bytes, limit: int, allowed: Restriction | None, generation: str) -> list[tuple[int, float]]:
         with self._lock:
             book = book_view.connect(self._home.book)
             try:
@@ -33,6 +36,8 @@ class ExactVectors:
                     of = book_view.generation(book, store)
                     if of is None:
                         return []
+                    if generation not in ("", of.identity):
+                        raise GenerationChanged()
                     matrix = self._matrix(of)
                     if not matrix.agrees(book):
                         matrix.clear()

@@ -23,7 +23,7 @@ from app.core.errors import StoreNotFound
 from app.core.paths import Home
 from ingest.index import book_view, directory
 from ingest.index.book_view import Change, Generation
-from ingest.index.contract import MOST_HITS, IndexDamaged
+from ingest.index.contract import MOST_HITS, GenerationChanged, IndexDamaged
 from ingest.index.follower import Follower
 from ingest.index.matrix import Matrix, question_vector
 from ingest.index.matrix_file import Mapped, sweep_matrices
@@ -55,13 +55,15 @@ class IndexService:
         self._turn = 0
         home.index.mkdir(parents=True, exist_ok=True)
 
-    def query(self, store: str, vector: bytes, limit: int, allowed: Restriction | None) -> list[tuple[int, float]]:
-        """(chunk pk, cosine) best first. StoreNotFound, BadRequest."""
+    def query(self, store: str, vector: bytes, limit: int, allowed: Restriction | None, generation: str = "") -> list[tuple[int, float]]:
+        """(chunk pk, cosine) best first. StoreNotFound, BadRequest, GenerationChanged."""
         book = self._connect()
         with book_view.snapshot(book):
             of = book_view.generation(book, store)
             if of is None:
                 return []
+            if generation not in ("", of.identity):
+                raise GenerationChanged()
             follower = self._followers.get(of.identity)
             matrix = self._matrix(book, of)
             large = matrix.entries > self._exact_up_to

@@ -1,6 +1,6 @@
 """`python -m ingest.index.worker`: the process that alone owns the index folder.
 
-Requests: `query` {store, vector, limit, allowed} -> [[pk, cosine]] · `state` -> a list, one entry per store · `refresh`.
+Requests: `query` {store, vector, limit, allowed, generation} -> [[pk, cosine]] · `state` -> a list, one entry per store · `refresh`.
 Between requests it follows the book, in batches short enough that a query never waits long.
 """
 
@@ -72,7 +72,7 @@ def _answer(service: IndexService, call: Call) -> Any:
         case "query":
             body = call.body
             allowed = Restriction(body["allowed"]["sql"], tuple(body["allowed"]["values"])) if body["allowed"] else None
-            return service.query(body["store"], body["vector"], body["limit"], allowed)
+            return service.query(body["store"], body["vector"], body["limit"], allowed, body.get("generation", ""))
         case "state":
             return service.state()
         case "refresh":

@@ -18,7 +18,7 @@ from app.core.errors import BadRequest, CallerError, NotReady, StoreNotFound, fo
 from app.core.fusion import fuse
 from app.core.records import Context, SearchQuery, SearchResult, StoreInfo
 from ingest.index.book_view import Generation
-from ingest.index.contract import VectorSearch
+from ingest.index.contract import GenerationChanged, VectorSearch
 from ingest.search.judge import Judge
 from ingest.search.questions import QuestionEmbedder
 from ingest.search.reader import Reader, Readers
@@ -34,6 +34,8 @@ DEPTH = 50
 """Chunks that each leg brings to the fusion."""
 MOST = 200
 """Passages that one search can return."""
+_SWAPS = 3
+"""Tries of a search whose store gets another generation meanwhile."""
 DENSE_WEIGHT = 0.5
 """The vector leg's say beside the full-text leg's 1, where the embedder can read the question. See the README for how it was chosen."""
 
@@ -77,8 +79,12 @@ class Searcher:
         if not 1 <= query.limit <= MOST:
             raise BadRequest(f"The number of results must be between 1 and {MOST}.", param="limit")
         allowed = restriction(query.filters, context.principal)
-        ask = await asyncio.to_thread(self._prepare, store, query, allowed)
-        words, near = await asyncio.gather(asyncio.to_thread(self._full_text, ask), self._dense(ask), return_exceptions=True)
+        for _ in range(_SWAPS):
+            ask = await asyncio.to_thread(self._prepare, store, query, allowed)
+            words, near = await asyncio.gather(asyncio.to_thread(self._full_text, ask), self._dense(ask), return_exceptions=True)
+            # The store was embedded anew while the question was: it is asked again in the new way.
+            if not isinstance(near, GenerationChanged):
+                break
         failed: dict[str, str] = {}
         if isinstance(words, BaseException):
             failed["full text"] = _reason(words)
@@ -123,14 +129,8 @@ class Searcher:
             return _Near()
         if self._embedder is None:
             raise NotReady("No embedder is installed.", hint="`ondol models pull` gets one.")
-        info = await self._embedder.info()
-        if info.fingerprint != ask.generation.fingerprint:
-            raise NotReady(
-                f'The store "{ask.store}" was filled with the embedder {ask.generation.model}, and {info.model} is in use.',
-                hint="Choose the old embedder again, or ingest into a new store.",
-            )
-        vector, _ = await self._embedder.vectors_bytes([ask.text], "query")
-        hits = await self._vectors.query(ask.store, vector, ask.depth, ask.allowed)
+        vector, _ = await self._embedder.vectors_bytes([ask.text], "query", fingerprint=ask.generation.fingerprint)
+        hits = await self._vectors.query(ask.store, vector, ask.depth, ask.allowed, generation=ask.generation.identity)
         return _Near(vector, tuple(pk for pk, _ in hits))
 
     def _result(self, ask: _Ask, vector: bytes, ranked: list[tuple[int, float]], failed: dict[str, str]) -> SearchResult:

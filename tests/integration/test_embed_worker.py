@@ -11,15 +11,17 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import psutil
 import pytest
 
-from app.core.errors import BadRequest, ItemError, WorkerDied
+from app.core.errors import BadRequest, ItemError, NotReady, WorkerDied
 from app.core.workers.parent import State
 from models.embed_client import EmbedClient
 from models.embed_queue import Kind
 from models.installed import InstalledModel, embedder_info, read_model
+from models.precision import Found, Precisions
 from models.sentence import open_embedder
 from models.tokenizer import ModelTokenCounter
 
@@ -96,7 +98,7 @@ async def test_an_idle_worker_ends_and_comes_back_when_it_is_needed(minilm: Inst
 async def test_another_model_gets_its_own_worker_and_the_old_one_ends(minilm: InstalledModel, tmp_path: Path) -> None:
     shutil.copytree(minilm.path, tmp_path / "copy")
     models = [minilm, read_model(tmp_path / "copy")]
-    client = EmbedClient(lambda: models[0], logs=tmp_path, threads=1)
+    client = EmbedClient(lambda: models[0], logs=tmp_path, threads=1, spared_seconds=0.5)
     await client.queries(["hello"])
     old = client.pid
     assert old is not None
@@ -108,6 +110,44 @@ async def test_another_model_gets_its_own_worker_and_the_old_one_ends(minilm: In
             await asyncio.sleep(0.05)
     await client.stop()
     assert client.state is State.STOPPED
+
+
+async def test_a_store_filled_in_another_precision_or_by_an_older_model_is_asked_in_just_that_way(
+    minilm: InstalledModel, tmp_path: Path
+) -> None:
+    precisions = Precisions(tmp_path / "remembered")
+    precisions.write(minilm, Found("cpu", "fp32"))
+    client = EmbedClient(minilm, logs=tmp_path, threads=1, precisions=precisions, installed=lambda: [minilm])
+    exact, coarse = (
+        np.frombuffer(rows, "<f4")
+        for rows in [
+            (await client.vectors_bytes(["hello there"], "query", fingerprint=embedder_info(minilm, precision).fingerprint))[0]
+            for precision in ("fp32", "bf16")
+        ]
+    )
+    assert 0.999 < float(exact @ coarse) < 1 - 1e-7
+    assert np.allclose(np.frombuffer((await client.vectors_bytes(["hello there"], "query"))[0], "<f4"), exact, atol=1e-6)
+    with pytest.raises(NotReady, match="no longer installed"):
+        await client.vectors_bytes(["hello"], "query", fingerprint="gone:fp32:0")
+    await client.stop()
+
+
+async def test_the_model_that_was_in_use_goes_on_answering_for_its_stores_without_another_start(
+    minilm: InstalledModel, tmp_path: Path
+) -> None:
+    shutil.copytree(minilm.path, tmp_path / "copy")
+    models = [minilm, read_model(tmp_path / "copy")]
+    client = EmbedClient(lambda: models[0], logs=tmp_path, threads=1, installed=lambda: [minilm])
+    older = (await client.start()).fingerprint
+    pid = client.pid
+    models[0] = msgspec.structs.replace(models[1], sha256="another")
+    await client.queries(["hello"])
+    assert client.pid != pid
+    await client.vectors_bytes(["hello"], "query", fingerprint=older)
+    assert pid is not None
+    assert psutil.pid_exists(pid)
+    await client.stop()
+    assert not psutil.pid_exists(pid)
 
 
 async def test_no_texts_are_answered_without_a_worker(client: EmbedClient) -> None:
@@ -159,8 +199,6 @@ def test_a_chat_model_is_refused_as_an_embedder(minilm: InstalledModel) -> None:
 
 
 def test_the_fingerprint_changes_with_precision_prefix_and_weights(minilm: InstalledModel) -> None:
-    import msgspec
-
     facts = minilm.embedding
     assert facts is not None
     prefixed = msgspec.structs.replace(minilm, embedding=msgspec.structs.replace(facts, passage_prefix="passage: "))

@@ -1,0 +1,43 @@
+"""The real all-MiniLM in both precisions, in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from models.installed import InstalledModel, embedder_info
+from models.precision import Found, Precisions
+from models.sentence import SentenceEmbedder, open_embedder
+
+TEXTS = ["A kitten rests on a rug.", "연차 휴가는 며칠인가요?", "words of a longer passage " * 60, ""]
+
+
+def test_both_precisions_give_nearly_equal_vectors_of_length_one_under_different_fingerprints(minilm: InstalledModel) -> None:
+    exact, coarse = (open_embedder(minilm, 1, precision=precision) for precision in ("fp32", "bf16"))
+    one, other = exact.passages(TEXTS), coarse.passages(TEXTS)
+    assert np.einsum("ij,ij->i", one, other).min() > 0.9998
+    assert np.allclose(np.linalg.norm(other, axis=1), 1, atol=1e-6)
+    assert not np.array_equal(one, other)
+    assert [exact.info, coarse.info] == [embedder_info(minilm), embedder_info(minilm, "bf16")]
+
+
+def test_what_was_measured_once_is_remembered_and_known_before_torch_is_loaded(minilm: InstalledModel, tmp_path: Path) -> None:
+    precisions = Precisions(tmp_path)
+    first = open_embedder(minilm, 1, precisions=precisions)
+    first.load()
+    found = precisions.read(minilm)
+    assert found is not None
+    assert first.info == embedder_info(minilm, found.precision)
+    assert found.cosine >= 0.9999 or found.precision == "fp32"
+    second = SentenceEmbedder(minilm, precisions=precisions)
+    assert second.info == first.info
+    assert second._loaded is None
+    # What was remembered decides, whatever it was.
+    precisions.write(minilm, Found("cpu", "bf16"))
+    assert SentenceEmbedder(minilm, precisions=precisions, device="cpu").info == embedder_info(minilm, "bf16")
+
+
+def test_lengths_are_of_the_tokens_that_the_model_reads(minilm: InstalledModel) -> None:
+    embedder = open_embedder(minilm)
+    assert embedder.lengths(["hello world", "word " * 1000, ""]) == [2, 254, 0]
