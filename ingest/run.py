@@ -246,11 +246,21 @@ class Run:
             self._after_commit.pop(0)[1]()
         self._tell()
 
+    def remember(self, **parts: Any) -> None:
+        """Write parts of the source's memory down at once: what they speak of happens next."""
+        self.state |= parts
+        self._source.state.update(parts)
+        self._write_state()
+
     def _unsettle(self) -> None:
         """From the first change on, the source's mark is no more what the store holds: a run that is cut short leaves none."""
         if self._settled:
             self._settled = False
-            self._writer.remember(self._source.id, {name: value for name, value in self._source.state.items() if name != SETTLED})
+            self._write_state()
+
+    def _write_state(self) -> None:
+        kept = {name: value for name, value in self._source.state.items() if self._settled or name != SETTLED}
+        self._writer.remember(self._source.id, kept)
 
     def _tell(self) -> None:
         counts = self.counts
