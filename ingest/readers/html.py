@@ -19,6 +19,7 @@ _DROPPED = (
 )
 _MAIN = "main, [role='main'], article"
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
+_CLOSED_AT_ONCE = re.compile(r"<(title|script|style|textarea|iframe|noscript)\b([^<>]{0,1000}?)/>", re.IGNORECASE)
 _HEADING = re.compile(r"h[1-6]")
 _BLOCKS = frozenset(
     [
@@ -80,6 +81,18 @@ def fragment_text(html: str) -> str:
     """The text of a piece of HTML inside another format."""
     tree = LexborHTMLParser(html)
     return "\n".join(block.text for block in _Walk(Headings()).blocks(_main(tree)))
+
+
+def chapter_blocks(data: bytes, book: str) -> Iterator[Block]:
+    """The blocks of a page of a book, which is all text: notes and asides count, and a heading is a section unless it repeats the title."""
+    # An XML page may close these at once; for an HTML parser all that follows would be inside them.
+    text = _CLOSED_AT_ONCE.sub(r"<\1\2></\1>", decode(data))
+    tree = LexborHTMLParser(text)
+    if tree.body is None:
+        return
+    for node in tree.body.css("script, style, template, nav, svg"):
+        node.decompose()
+    yield from _Walk(Headings(book)).blocks(tree.body)
 
 
 def _main(tree: LexborHTMLParser) -> LexborNode | None:

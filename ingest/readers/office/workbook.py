@@ -1,0 +1,176 @@
+"""Spreadsheets (xlsx, xls, xlsb, ods) through python-calamine: each sheet a section, each row with the names of its columns."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from app.core.errors import ItemError
+from ingest.documents import Block, Document, Failed, tidy
+from ingest.readers.contract import FileContent
+from ingest.readers.office import compound
+from ingest.readers.office.grid import is_number
+from ingest.readers.office.markup import missing_library, parse
+from ingest.readers.rows import row_text
+from ingest.readers.unzip import Unzipped
+
+LONGEST = 50_000
+"""Rows of one sheet. A longer one is data for a table of a database or for a CSV, whose rows are documents of their own."""
+
+LARGEST_AREA = 20_000_000
+"""Cells from the first to the last that is filled: the library keeps them all, however few there are."""
+
+_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml", re.IGNORECASE)
+_PLACE = re.compile(rb'<(?:\w+:)?c\b[^>]{0,200}?\br="([A-Z]{1,3})([0-9]{1,7})"')
+_HEADER_WITHIN = 20
+_LONGEST_NAME = 80
+
+
+class WorkbookReader:
+    """`.xlsx`, `.xlsm`, `.xls`, `.xlsb`, `.ods`: one document, titled by the file's name.
+
+    Hidden sheets are read too; a formula is read as its last value.
+    """
+
+    def read(self, file: FileContent) -> Iterator[Document | Failed]:
+        """One document, and a failure for each sheet that is too long to be read to its end."""
+        _refuse_unreadable(file)
+        blocks: list[Block] = []
+        with _translated():
+            for name, sheet in _sheets(file.data):
+                blocks += _blocks(_filled(sheet), name)
+                if sheet.height > LONGEST:
+                    yield _too_long(file, name, sheet.height)
+        yield Document(file.id, file.stem, tuple(blocks))
+
+
+def _sheets(data: bytes) -> Iterator[tuple[str, Any]]:
+    try:
+        import python_calamine as calamine
+    except ImportError:
+        raise missing_library() from None
+    book = calamine.load_workbook(io.BytesIO(data))
+    for sheet in book.sheets_metadata:
+        if sheet.typ == calamine.SheetTypeEnum.WorkSheet:
+            yield " ".join(tidy(sheet.name).split()), book.get_sheet_by_name(sheet.name)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The library's errors in ours. On some damage its Rust part panics, which Python sees as an error outside of `Exception`."""
+    try:
+        yield
+    except (ItemError, MemoryError, GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - as said above
+        if type(error).__name__ == "PasswordError":
+            raise ItemError("is protected by a password.", hint="Save a copy without one.") from None
+        raise ItemError(f"is damaged or not whole ({error}).", hint="Open it in its program and save it again.") from None
+
+
+def _too_long(file: FileContent, sheet: str, rows: int) -> Failed:
+    return Failed(
+        f"{file.id}#{sheet}",
+        f"The sheet {sheet!r} of {file.id} has {rows:,} rows; the first {LONGEST:,} were read. "
+        "Save it as CSV: each of its rows is then a document of its own.",
+    )
+
+
+def _refuse_unreadable(file: FileContent) -> None:
+    """What the library would not bear: encrypted files, archives that inflate without end, sheets with cells worlds apart."""
+    if compound.is_compound(file.data):
+        if "EncryptedPackage" in compound.Compound(file.data):
+            raise ItemError("is protected by a password.", hint="Save a copy without one.")
+        return
+    parts = Unzipped(file.data, file.limits.unpacked_bytes)
+    if "META-INF/manifest.xml" in parts and b"encryption-data" in parts.read("META-INF/manifest.xml"):
+        raise ItemError("is protected by a password.", hint="Save a copy without one.")
+    for part in parts.names:
+        data = parts.read(part)
+        if part.lower() == "xl/workbook.xml":
+            parse(data, part)
+        if _SHEET.fullmatch(part) and _area(data) > LARGEST_AREA:
+            raise ItemError(
+                f"has a sheet whose filled cells lie too far apart ({part}).",
+                hint="Delete the stray cells at its far end and save it again.",
+            )
+
+
+def _area(sheet: bytes) -> int:
+    """Cells from the first to the last corner."""
+    columns, rows = [], []
+    for found in _PLACE.finditer(sheet):
+        column = 0
+        for letter in found.group(1):
+            column = column * 26 + letter - 64
+        columns.append(column)
+        rows.append(int(found.group(2)))
+    return (max(columns) - min(columns) + 1) * (max(rows) - min(rows) + 1) if columns else 0
+
+
+def _filled(sheet: Any) -> Iterator[list[str]]:
+    """The rows with something in them, as texts; a merged cell is said in each row that it covers."""
+    top, left = sheet.start or (0, 0)
+    covered: dict[int, list[tuple[int, int]]] = {}
+    for (first_row, column), (last_row, _) in sheet.merged_cell_ranges or ():
+        if last_row > first_row:
+            covered.setdefault(first_row - top, []).append((column - left, last_row - top))
+    hanging: dict[int, tuple[int, str]] = {}
+    for at, row in enumerate(sheet.iter_rows()):
+        if at >= LONGEST:
+            return
+        texts = [shown(value) for value in row]
+        hanging = {column: held for column, held in hanging.items() if held[0] >= at}
+        for column, (_, text) in hanging.items():
+            if column < len(texts) and not texts[column]:
+                texts[column] = text
+        for column, last in covered.get(at, ()):
+            if 0 <= column < len(texts) and texts[column]:
+                hanging[column] = (last, texts[column])
+        if any(texts):
+            yield texts
+
+
+def _blocks(rows: Iterator[list[str]], sheet: str) -> Iterator[Block]:
+    """Rows up to the header are said as they are (a title, a date); those below it with its names."""
+    begun = [row for _, row in zip(range(_HEADER_WITHIN), rows, strict=False)]
+    at = _header_at(begun)
+    header = [" ".join(name.split()) for name in begun[at]] if at is not None else []
+    for number, row in enumerate(begun):
+        if number != at or len(begun) == 1:
+            yield Block(row_text(header if at is not None and number > at else [""] * len(row), row, " | "), (sheet,), kind="row")
+    for row in rows:
+        yield Block(row_text(header or [""] * len(row), row, " | "), (sheet,), kind="row")
+
+
+def _header_at(rows: list[list[str]]) -> int | None:
+    """Which of the first rows names the columns: the first one that is about as wide as the widest, of short texts, each another."""
+    widest = max((sum(map(bool, row)) for row in rows), default=0)
+    for at, row in enumerate(rows):
+        names = [text for text in row if text]
+        if len(names) >= max(2, widest * 0.7) and at + 1 < len(rows):
+            plain = all(len(name) <= _LONGEST_NAME and not is_number(name) for name in names)
+            return at if plain and len(set(names)) == len(names) else None
+    return None
+
+
+def shown(value: object) -> str:
+    """A cell's value as a reader would write it: whole numbers without a point, dates in ISO form, a midnight as its day."""
+    match value:
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case float():
+            return f"{value:.15g}" if abs(value) < 1e15 else repr(value)
+        case dt.datetime():
+            return value.date().isoformat() if value.time() == dt.time() else value.isoformat(" ", "seconds")
+        case dt.time():
+            return value.isoformat("seconds")
+        case dt.timedelta():
+            minutes, seconds = divmod(round(value.total_seconds()), 60)
+            return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+        case _:
+            return tidy(str(value)).strip()
