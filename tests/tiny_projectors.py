@@ -9,7 +9,7 @@ What they see is noise of the picture's own: the same for the same picture, anot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import gguf
@@ -21,8 +21,8 @@ SQUARE = 16
 Shapes = dict[str, tuple[int, ...]]
 
 
-def gemma3(path: Path, *, seed: int = 11) -> Path:
-    shapes = {"mm.input_projection.weight": (EYE, WIDTH), "mm.soft_emb_norm.weight": (EYE,)}
+def gemma3(path: Path, *, seed: int = 11, width: int = WIDTH) -> Path:
+    shapes = {"mm.input_projection.weight": (EYE, width), "mm.soft_emb_norm.weight": (EYE,)}
     return _write(path, "gemma3", _tower() | shapes, {}, seed)
 
 
@@ -36,9 +36,6 @@ def qwen2vl(path: Path, *, seed: int = 11) -> Path:
     shapes |= {"mm.0.weight": (4 * EYE, 4 * EYE), "mm.0.bias": (4 * EYE,), "mm.2.weight": (WIDTH, 4 * EYE), "mm.2.bias": (WIDTH,)}
     tower = {name: shape for name, shape in _tower().items() if "position" not in name and name != "v.patch_embd.bias"}
     return _write(path, "qwen2vl_merger", tower | shapes, {}, seed)
-
-
-ALL: Mapping[str, Callable[[Path], Path]] = {"gemma3": gemma3, "idefics3": idefics3, "qwen2vl": qwen2vl}
 
 
 def _tower() -> Shapes:
