@@ -32,7 +32,8 @@ class Block(msgspec.Struct, frozen=True):
 class Document(msgspec.Struct, frozen=True):
     """One thing that is found, cited, replaced and deleted as a whole.
 
-    `version` stands for the content where the source can tell it more cheaply than by its text (a row's hash).
+    `version` stands for the content where the source can tell it more cheaply than by its text (a row's hash). `access`: labels of
+    its own, in place of its source's; None where it has none.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Document(msgspec.Struct, frozen=True):
     url: str = ""
     attributes: dict[str, Any] = msgspec.field(default_factory=dict)
     version: str = ""
+    access: tuple[str, ...] | None = None
 
 
 class Failed(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -30,6 +31,8 @@ from ingest.run import Options, Run, Tools, closing
 from ingest.secrets import Secrets
 
 if TYPE_CHECKING:
+    from ingest.postgres.asked import Asked
+    from ingest.postgres.preview import Preview
     from models.embedder import Embedder, TokenCounter
 
 Embedding: TypeAlias = "Embedder | Callable[[], Embedder]"
@@ -56,6 +59,7 @@ def ingest_files(
     A path or file that can't be read is a failure in the report; the rest goes on.
     """
     tools, readers = Tools(embedder, counter), Readers()
+    options = replace(options, retry=True)  # who names a path wants it read now
     with _writer(home, store, on_event) as writer, Reading(home.logs, options.limits) as reading:
         reports = [_ingest_path(writer, path, readers, reading, tools, options, on_event) for path in paths]
         if not writer.sources():
@@ -66,41 +70,62 @@ def ingest_files(
 def ingest_postgres(
     home: Home,
     dsn: str,
-    table: str,
+    asked: Asked,
     store: str,
     embedder: Embedding,
     counter: Counting,
     *,
-    text: Sequence[str] = (),
-    title: str = "",
-    key: Sequence[str] = (),
     on_event: OnEvent = silent,
     options: Options = DEFAULTS,
-) -> Report:
-    """Take a table or view into a store: its `text` columns (by default all prose), a `title` like "{name} #{id}", a view's `key`.
+) -> list[Report]:
+    """Take tables, views or a query into a store, each as a source of its own. One that fails in its run says so in its report.
 
-    Nothing is written before the database has let us in and the columns are known to be there.
+    Nothing is written before the database has let us in and all tables and columns are known to be there.
     """
     # Imported here: who ingests files alone needs no PostgreSQL driver.
+    from ingest.postgres.asked import targets
     from ingest.postgres.database import Database
     from ingest.postgres.dsn import parse_dsn
-    from ingest.postgres.plan import make_plan
     from ingest.postgres.table_source import fill_from_table
 
+    reports = []
     with Database(parse_dsn(dsn)) as database:
-        plan, notices = make_plan(database.describe(table), text, title, key)
-        where, full_name = database.dsn, plan.table.full_name
+        found, left = targets(database, asked)
+        where = database.dsn
         if where.password:
             Secrets(home.secrets, home.locks).put(where.secret_name, where.password)
-        spec = {"dsn": dict(where.parameters), "table": full_name, "text": list(text), "title": title, "key": list(key)}
-        with _writer(home, store, on_event) as writer:
-            run = _begin(writer, "postgres", f"{where.connection}/{full_name}", spec, Tools(embedder, counter), options, on_event)
-            run.recall_forgotten()
-            with closing(run):
-                for notice in notices:
-                    run.notice(notice)
-                fill_from_table(run, database, plan)
-            return run.close()
+        tools = Tools(embedder, counter)
+        for target in found:
+            with _writer(home, store, on_event) as writer:
+                name = f"{where.connection}/{target.plan.table.full_name}"
+                run = _begin(writer, "postgres", name, target.spec, tools, options, on_event)
+                run.recall_forgotten()
+                try:
+                    with closing(run):
+                        for notice in (*left, *target.notices):
+                            run.notice(notice)
+                        fill_from_table(run, database, target.plan)
+                    reports.append(run.close())
+                except OndolError as error:
+                    if len(found) == 1:
+                        raise
+                    reports.append(run.report(str(error)))
+            left = []
+    return reports
+
+
+def preview_postgres(home: Home, dsn: str, asked: Asked, store: str) -> tuple[list[Preview], list[str]]:
+    """What `ingest_postgres` would read, and what of a pattern or schema it would leave out and why. Nothing is written."""
+    from ingest.postgres.asked import targets
+    from ingest.postgres.database import Database
+    from ingest.postgres.dsn import parse_dsn
+    from ingest.postgres.preview import preview
+
+    held = {source.name: source.documents for source in status(home) if source.store == store and source.kind == "postgres"}
+    with Database(parse_dsn(dsn)) as database:
+        found, left = targets(database, asked)
+        names = [f"{database.dsn.connection}/{target.plan.table.full_name}" for target in found]
+        return [preview(database, target, held.get(name, 0)) for name, target in zip(names, found, strict=True)], left
 
 
 def sync(
@@ -175,7 +200,10 @@ def _begin(writer: Writer, kind: str, name: str, spec: Mapping[str, Any], tools:
         "access": before.get("access", []) if options.access is None else list(options.access),
         "may_leave": before.get("may_leave", False) if options.may_leave is None else options.may_leave,
     }
-    return Run(writer, writer.source(kind, name, {**spec, **labels}), tools, options, on_event)
+    source = writer.source(kind, name, {**spec, **labels})
+    if options.schedule is not None:
+        writer.schedule(source.id, options.schedule)
+    return Run(writer, source, tools, options, on_event)
 
 
 def _ingest_path(
@@ -203,13 +231,13 @@ def _fill_again(run: Run, home: Home, kind: str, spec: Mapping[str, Any], reader
         path = Path(spec["path"])
         fill_from_files(run, look(path, readers, run.state), reading, folder=path.is_dir())
         return
+    from ingest.postgres.asked import plan_of
     from ingest.postgres.database import Database
     from ingest.postgres.dsn import Dsn
-    from ingest.postgres.plan import make_plan
     from ingest.postgres.table_source import fill_from_table
 
     where = Dsn(spec["dsn"])
     password = Secrets(home.secrets, home.locks).get(where.secret_name)
     with Database(Dsn(spec["dsn"], password)) as database:
-        plan, _ = make_plan(database.describe(spec["table"]), spec["text"], spec["title"], spec["key"])
+        plan, _ = plan_of(database, spec)
         fill_from_table(run, database, plan)

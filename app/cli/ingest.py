@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from app.cli.output import Output, guarded
 
 if TYPE_CHECKING:
     from app.core.paths import Home
+    from ingest.postgres.asked import Asked
     from ingest.report import Report
 
 command = typer.Typer(help="Fill stores from files and PostgreSQL. A running server need not stop.", no_args_is_help=True)
@@ -41,23 +43,59 @@ def files(
 @command.command()
 def postgres(
     dsn: Annotated[str, typer.Argument(help="postgresql://USER@HOST/DATABASE; the password there, in PGPASSWORD or in ~/.pgpass.")],
-    table: Annotated[str, typer.Option("--table", help="The table or view, with its schema where needed.")],
     into: Into,
+    table: Annotated[
+        list[str] | None, typer.Option("--table", help='A table or view, with its schema where needed; again for more; "sales.*" for many.')
+    ] = None,
+    schema: Annotated[list[str] | None, typer.Option("--schema", help="All tables of this schema; again for more.")] = None,
+    query: Annotated[str, typer.Option("--query", metavar="SQL", help="A SELECT in place of tables; with --key and --name.")] = "",
+    name: Annotated[str, typer.Option("--name", help="What the query's rows are called.")] = "",
     text: Annotated[
-        str, typer.Option("--text", metavar="COLUMNS", help="Columns that are the text, with commas; else all that are text.")
-    ] = "",
-    title: Annotated[str, typer.Option("--title", metavar="TEMPLATE", help='What a row is called: "{name} ({city})".')] = "",
-    key: Annotated[str, typer.Option("--key", metavar="COLUMNS", help="What tells rows apart where the table has no primary key.")] = "",
+        list[str] | None,
+        typer.Option("--text", metavar="COLUMNS", help="Columns that are the text, with commas; else all prose; TABLE=COLUMNS for one."),
+    ] = None,
+    title: Annotated[
+        list[str] | None, typer.Option("--title", metavar="TEMPLATE", help='What a row is called: "{name} ({city})"; TABLE=TEMPLATE.')
+    ] = None,
+    url: Annotated[
+        list[str] | None,
+        typer.Option("--url", metavar="TEMPLATE", help='Where a row is shown: "https://crm.example/t/{id}"; TABLE=TEMPLATE.'),
+    ] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option("--metadata", metavar="COLUMNS", help="Columns to filter by that are not said; TABLE=COLUMNS.")
+    ] = None,
+    access_column: Annotated[
+        list[str] | None,
+        typer.Option("--access-column", metavar="COLUMN", help="Its values are the groups that may see the row; none: the owner alone."),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="COLUMNS", help="What tells rows apart where the table has no primary key; TABLE=COLUMNS."),
+    ] = None,
+    parents: Annotated[bool, typer.Option("--parents/--no-parents", help="Say the names of what foreign keys point at.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be read, with an example; write nothing.")] = False,
     allow_delete: AllowDelete = False,
     json: Json = False,
 ) -> None:
-    """Read a PostgreSQL table into a store: each row is a document. SELECT is all that it needs."""
+    """Read PostgreSQL tables into a store: each row is a document. SELECT is all that it needs."""
     out = Output(json=json)
+
+    def asked() -> Asked:
+        from ingest.postgres.asked import Asked
+
+        given = {"text": text, "title": title, "key": key, "url": url, "metadata": metadata, "access": access_column}
+        lists = {option: tuple(values or ()) for option, values in given.items()}
+        return Asked(tables=tuple(table or ()), schemas=tuple(schema or ()), query=query, name=name, parents=parents, **lists)
+
+    if dry_run:
+        from app.cli.ingest_preview import show
+
+        guarded(lambda: show(out, dsn, asked(), into), out)
 
     def run(home: Home, tools: dict[str, Any]) -> list[Report]:
         from ingest.sync import ingest_postgres
 
-        return [ingest_postgres(home, dsn, table, into, **tools, text=_columns(text), title=title, key=_columns(key))]
+        return ingest_postgres(home, dsn, asked(), into, **tools)
 
     _work(out, run, allow_delete=allow_delete)
 
@@ -135,10 +173,6 @@ def forget(
         out.text(f"{report.deleted} documents are forgotten.")
 
     guarded(work, out)
-
-
-def _columns(given: str) -> list[str]:
-    return [name.strip() for name in given.split(",") if name.strip()]
 
 
 def _at(at: float | None) -> str:

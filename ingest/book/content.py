@@ -125,7 +125,7 @@ def _put_documents(connection: Connection, place: Place, batch: Batch) -> tuple[
             "url": ready.document.url,
             "content_hash": ready.content_hash,
             "attributes": ready.document.attributes,
-            "access": list(batch.access),
+            "access": list(batch.access if ready.document.access is None else ready.document.access),
             "may_leave": batch.may_leave,
             "updated_at": place.now,
         }

@@ -1,9 +1,9 @@
-"""Reading a PostgreSQL table with SELECT and nothing else.
+"""Reading PostgreSQL with SELECT and nothing else.
 
-A run sees the table twice. First, in one REPEATABLE READ READ ONLY transaction, every key with a hash of its row that the
-database itself computes: that tells what is new, changed and gone, at one moment. That transaction is over in seconds:
-embedding what changed may take hours, and a snapshot held for hours would keep the owner's database from cleaning
-up. Then the changed rows alone are read again by their keys, some thousands at a time, each with the hash of just that
+A run sees a table twice. First, in one REPEATABLE READ READ ONLY transaction (`snapshot`), every key, with a hash of the rows that can
+have changed, computed by the database itself: that tells what is new, changed and gone, at one moment. That transaction is over in
+seconds: embedding what changed may take hours, and a snapshot held for hours would keep the owner's database from cleaning
+up. Then the changed rows alone are read again by their keys (`documents`), some thousands at a time, each with the hash of just that
 reading; so what is recorded is always what was read, and a row that changed in between is simply taken newer.
 
 All values are read as PostgreSQL writes them (`::text`): dates beyond Python's calendar, unknown types and domains included.
@@ -17,19 +17,24 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg
-from sqlalchemy import Connection, Text, and_, bindparam, cast, column, create_engine, func, select, table
+from sqlalchemy import Connection, create_engine
 from sqlalchemy import text as sql
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.elements import ColumnElement
-from sqlalchemy.types import UserDefinedType
 
-from app.core.errors import OndolError, UpstreamError
+from app.core.errors import Deadline, OndolError, UpstreamError
 from ingest.documents import Document
+from ingest.postgres import catalogue
 from ingest.postgres.connecting import connect
 from ingest.postgres.dsn import Dsn, denied, query_fault
-from ingest.postgres.plan import ColumnInfo, Plan, TableInfo, choose_table, row_document, row_key
+from ingest.postgres.ground import ground
+from ingest.postgres.plan import Plan, TableInfo
+from ingest.postgres.row import row_document, row_key
+from ingest.postgres.selection import Named, choose_table
+from ingest.postgres.snapshot import Snapshot
+from ingest.postgres.statements import Statements
 
 FETCH = 2000
+_REWRITES = 5
 
 # Fixed, so that a row's text (and its hash) is the same on every run, whatever the role's defaults are.
 _SESSION = (
@@ -39,42 +44,6 @@ _SESSION = (
     "SET LOCAL statement_timeout = '600s'",
     "SET LOCAL lock_timeout = '10s'",
 )
-
-_TABLES = sql("""
-    SELECT n.nspname, c.relname, pg_table_is_visible(c.oid)
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
-    ORDER BY 3 DESC, 1, 2
-""")
-
-_COLUMNS = sql("""
-    SELECT c.oid, a.attname, format_type(a.atttypid, NULL), t.typcategory, a.attnotnull, has_column_privilege(c.oid, a.attnum, 'SELECT')
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    JOIN pg_type t ON t.oid = a.atttypid
-    WHERE n.nspname = :schema AND c.relname = :name
-    ORDER BY a.attnum
-""")
-
-_KEYS = sql("""
-    SELECT (SELECT array_agg(a.attname::text ORDER BY k.at) FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, at)
-            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.at <= i.indnkeyatts) AS names
-    FROM pg_index i
-    WHERE i.indrelid = :oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-    ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid
-""")
-
-
-class _Named(UserDefinedType[Any]):
-    """A type by its PostgreSQL name, for casts to whatever the key's columns are."""
-
-    cache_ok = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: Any) -> str:
-        return self.name
 
 
 class Database:
@@ -115,61 +84,68 @@ class Database:
         except psycopg.Error as error:
             raise query_fault(error, self.dsn, what) from None
 
+    def tables(self) -> list[Named]:
+        """(schema, name, whether it is on the search path) of every table and view."""
+        with self._reading("the catalogue") as connection:
+            return catalogue.tables(connection)
+
     def describe(self, wanted: str) -> TableInfo:
         """The table or view of this name. NotFound names the nearest."""
-        with self._reading("the catalogue") as connection:
-            tables = [(str(schema), str(name), bool(visible)) for schema, name, visible in connection.execute(_TABLES)]
-            schema, name = choose_table(wanted, tables)
-            rows = connection.execute(_COLUMNS, {"schema": schema, "name": name}).all()
-            columns = tuple(ColumnInfo(*row[1:]) for row in rows)
-            oid = int(rows[0][0]) if rows else 0
-            solid = {column.name for column in columns if column.not_null and column.readable}
-            keys = [tuple(names) for (names,) in connection.execute(_KEYS, {"oid": oid}) if names and solid.issuperset(names)]
-        if columns and not any(column.readable for column in columns):
-            raise denied(self.dsn, f"{schema}.{name}")
-        return TableInfo(oid, schema, name, columns, tuple(keys))
+        return self.table(*choose_table(wanted, self.tables()))
 
-    def scan(self, plan: Plan) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Every row's key and hash, from one snapshot. A view may show None in a key."""
-        source, columns = _parts(plan)
-        query = select(*(cast(columns[name], Text) for name in plan.key), _row_hash(plan, columns)).select_from(source)
+    def table(self, schema: str, name: str) -> TableInfo:
+        """The table of exactly this name."""
+        with self._reading("the catalogue") as connection:
+            found = catalogue.table(connection, schema, name)
+        if found.columns and not any(column.readable for column in found.columns):
+            raise denied(self.dsn, found.full_name)
+        return found
+
+    def query(self, name: str, statement: str) -> TableInfo:
+        """A SELECT of the owner's, as if it were a view. BadRequest: it can't be run."""
+        with self._reading(f"the query {name}") as connection:
+            return catalogue.query(connection, name, statement)
+
+    @contextlib.contextmanager
+    def snapshot(self, plan: Plan, rule: str) -> Iterator[Snapshot]:
+        """One moment of the table. `rule`: how documents are made of its rows. Deadline: it was rewritten again and again."""
+        for _ in range(_REWRITES):
+            with self._reading(plan.table.full_name) as connection:
+                if plan.table.kind in "rp":
+                    connection.execute(Statements(plan).touch())
+                found = ground(connection, plan, rule)
+                if not found.moved:
+                    yield Snapshot(connection, plan, found)
+                    return
+        raise Deadline(f"{plan.table.full_name} was replaced while it was read.", hint="Try again in a moment.")
+
+    def count(self, plan: Plan) -> int:
+        """How many rows there are."""
         with self._reading(plan.table.full_name) as connection:
-            for row in connection.execution_options(yield_per=10_000).execute(query):
-                yield row[:-1], row[-1]
+            return int(connection.execute(Statements(plan).count()).scalar_one())
+
+    def example(self, plan: Plan) -> Document | None:
+        """What any one row that says something becomes."""
+        with self._reading(plan.table.full_name) as connection:
+            row = connection.execute(Statements(plan).example()).first()
+        return None if row is None else self._document(plan, tuple(row))
 
     def documents(self, plan: Plan, keys: Sequence[tuple[str, ...]]) -> Iterator[Document | None]:
         """The documents of the rows with these keys, in no order; None for a row that says nothing. Rows that have gone are left out."""
-        source, columns = _parts(plan)
-        types = {column.name: column.type for column in plan.table.columns}
-        given = [cast(bindparam(f"key{at}"), _Named(f"{types[name]}[]")) for at, name in enumerate(plan.key)]
-        wanted = func.unnest(*given).table_valued(*(f"k{at}" for at in range(len(given))), name="wanted").render_derived()
-        same = and_(*(columns[name] == wanted.c[f"k{at}"] for at, name in enumerate(plan.key)))
-        shown = [_shown(columns[info.name], info) for info in plan.table.columns if info.name in columns]
-        names = [info.name for info in plan.table.columns if info.name in columns]
-        key_texts = [cast(columns[name], Text) for name in plan.key]
-        prefix = self.id_prefix(plan)
-        query = select(_row_hash(plan, columns), *key_texts, *shown).select_from(source.join(wanted, same))
+        query = Statements(plan).rows()
         for at in range(0, len(keys), FETCH):
             some = keys[at : at + FETCH]
             with self._reading(plan.table.full_name) as connection:
                 rows = connection.execute(query, {f"key{part}": [key[part] for key in some] for part in range(len(plan.key))}).all()
-            for hash, *rest in rows:
-                key, values = rest[: len(plan.key)], rest[len(plan.key) :]
-                yield row_document(prefix + row_key(key), hash, dict(zip(names, values, strict=True)), plan)
+            for row in rows:
+                yield self._document(plan, tuple(row))
+
+    def _document(self, plan: Plan, row: tuple[Any, ...]) -> Document | None:
+        """`row`: hash, key, labels, values, as `Statements` reads them."""
+        keys, labels = 1 + len(plan.key), 1 + len(plan.key) + len(plan.parents)
+        values = dict(zip(plan.columns, row[labels:], strict=True))
+        return row_document(self.id_prefix(plan) + row_key(row[1:keys]), row[0], values, plan, row[keys:labels])
 
     def id_prefix(self, plan: Plan) -> str:
         """`connection/schema.table/`: ids of its rows are this and `row_key`."""
         return f"{self.dsn.connection}/{plan.table.full_name}/"
-
-
-def _parts(plan: Plan) -> tuple[Any, dict[str, ColumnElement[Any]]]:
-    source = table(plan.table.name, *(column(name) for name in plan.columns), schema=plan.table.schema)
-    return source, {name: source.c[name] for name in plan.columns}
-
-
-def _row_hash(plan: Plan, columns: dict[str, ColumnElement[Any]]) -> ColumnElement[str]:
-    return func.md5(cast(func.row(*(columns[name] for name in plan.columns)), Text))
-
-
-def _shown(value: ColumnElement[Any], info: ColumnInfo) -> ColumnElement[Any]:
-    return func.array_to_string(value, ", ") if info.category == "A" else cast(value, Text)

@@ -27,6 +27,7 @@ import psycopg  # noqa: E402
 from postgres_servers import embedded_server  # noqa: E402
 
 from app.core.paths import Home  # noqa: E402
+from ingest.postgres.asked import Asked  # noqa: E402
 from ingest.sync import ingest_files, ingest_postgres  # noqa: E402
 from models.embedder import Vectors  # noqa: E402
 from models.hash_embedder import HashEmbedder, WordCounter  # noqa: E402
@@ -35,6 +36,7 @@ UNCHANGED = """
 import sys, json
 from pathlib import Path
 from app.core.paths import Home
+from ingest.postgres.asked import Asked  # noqa: E402
 from ingest.sync import sync
 def never(): raise SystemExit("nothing is to be embedded")
 (report,) = sync(Home(Path(sys.argv[1])), None, never, never)
@@ -105,7 +107,7 @@ def unchanged(rows: int, rounds: int) -> dict[str, object]:
                 f"FROM generate_series(1, {rows}) n"
             )
         began = time.perf_counter()
-        ingest_postgres(Home(Path(scratch)), dsn, "items", "shop", HashEmbedder(), WordCounter())
+        ingest_postgres(Home(Path(scratch)), dsn, Asked(tables=("items",)), "shop", HashEmbedder(), WordCounter())
         first, runs, cpu, said = time.perf_counter() - began, [], [], {}
         for _ in range(rounds):
             began, used = time.perf_counter(), os.times()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.paths import Home
+from ingest.postgres.asked import Asked
 from ingest.report import Event, Report
 from ingest.run import Options
 from ingest.sync import forget, ingest_files, ingest_postgres, status, sync
@@ -25,6 +26,13 @@ class CountingEmbedder(HashEmbedder):
         return super().passages(texts)
 
 
+def _said(name: str, value: Any) -> Any:
+    """Columns in a list are what the command line joins with commas; a lone word is said of every table."""
+    if isinstance(value, list):
+        return (",".join(value),)
+    return (value,) if isinstance(value, str) and name not in ("query", "name") else value
+
+
 class World:
     def __init__(self, root: Path) -> None:
         self.home = Home(root)
@@ -35,8 +43,14 @@ class World:
         return ingest_files(self.home, paths, store, self.embedder, WordCounter(), on_event=self.events.append, options=Options(**options))
 
     def table(self, dsn: str, table: str, store: str = "shop", options: Options | None = None, **how: Any) -> Report:
+        """`how`: as `Asked` has it; lists of columns may be given."""
+        (report,) = self.tables(dsn, store, options, tables=(table,), **how)
+        return report
+
+    def tables(self, dsn: str, store: str = "shop", options: Options | None = None, **how: Any) -> list[Report]:
+        asked = Asked(**{name: _said(name, value) for name, value in how.items()})
         return ingest_postgres(
-            self.home, dsn, table, store, self.embedder, WordCounter(), on_event=self.events.append, options=options or Options(), **how
+            self.home, dsn, asked, store, self.embedder, WordCounter(), on_event=self.events.append, options=options or Options()
         )
 
     def sync(self, store: str | None = None, **options: Any) -> Report:

@@ -5,7 +5,9 @@ import pytest
 from app.core.errors import BadRequest, NotFound
 from ingest.documents import version_hash, version_hashes
 from ingest.postgres.dsn import parse_dsn
-from ingest.postgres.plan import ColumnInfo, TableInfo, choose_table, make_plan, row_document, row_key
+from ingest.postgres.plan import ColumnInfo, TableInfo, Wishes, make_plan
+from ingest.postgres.row import row_document, row_key
+from ingest.postgres.selection import choose_table
 
 TABLE = TableInfo(
     1,
@@ -24,7 +26,7 @@ TABLE = TableInfo(
 
 
 def document(values: dict[str, str | None], **how: object):
-    plan, _ = make_plan(TABLE, **how)  # type: ignore[arg-type]
+    plan, _ = make_plan(TABLE, Wishes(**how))  # type: ignore[arg-type]
     return row_document("here/public.products/1", "h", {"id": "1", **values}, plan)
 
 
@@ -40,7 +42,7 @@ def test_a_title_may_use_any_column_and_nulls_are_blank():
 
 
 def test_a_lone_text_column_speaks_plainly_in_its_paragraphs():
-    found = document({"이름": "매트", "a.b": "one\n\ntwo", "price": "1"}, text=["a.b"])
+    found = document({"이름": "매트", "a.b": "one\n\ntwo", "price": "1"}, text=("a.b",))
     assert [block.text for block in found.blocks] == ["one", "two", "id: 1\nprice: 1"]
     assert found.attributes["이름"] == "매트"
 
@@ -56,7 +58,7 @@ def test_what_is_left_out_is_told():
 
 
 def test_another_choice_of_columns_is_another_version_of_the_same_row():
-    one, other = document({"이름": "a"}), document({"이름": "a"}, text=["이름"])
+    one, other = document({"이름": "a"}), document({"이름": "a"}, text=("이름",))
     assert one.version != other.version
 
 
@@ -65,7 +67,7 @@ def test_columns_that_hold_secrets_by_their_name_are_taken_only_when_asked_for()
     plan, notices = make_plan(table)
     assert "password_hash" not in plan.columns
     assert "secrets" in notices[0]
-    assert "password_hash" in make_plan(table, text=["password_hash"])[0].columns
+    assert "password_hash" in make_plan(table, Wishes(text=("password_hash",)))[0].columns
 
 
 def test_hashing_many_versions_gives_what_hashing_each_gives():
@@ -90,7 +92,7 @@ def test_a_table_is_found_as_it_is_typed():
 @pytest.mark.parametrize("title", ["{", "{}", "{이름!r}", "{이름:>3}"])
 def test_a_title_that_is_no_template_is_refused(title):
     with pytest.raises(BadRequest, match="title"):
-        make_plan(TABLE, title=title)
+        make_plan(TABLE, Wishes(title=title))
 
 
 def test_an_address_hides_its_password():
