@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -59,7 +58,6 @@ def ingest_files(
     A path or file that can't be read is a failure in the report; the rest goes on.
     """
     tools, readers = Tools(embedder, counter), Readers()
-    options = replace(options, retry=True)  # who names a path wants it read now
     with _writer(home, store, on_event) as writer, Reading(home.logs, options.limits) as reading:
         reports = [_ingest_path(writer, path, readers, reading, tools, options, on_event) for path in paths]
         if not writer.sources():
@@ -200,10 +198,7 @@ def _begin(writer: Writer, kind: str, name: str, spec: Mapping[str, Any], tools:
         "access": before.get("access", []) if options.access is None else list(options.access),
         "may_leave": before.get("may_leave", False) if options.may_leave is None else options.may_leave,
     }
-    source = writer.source(kind, name, {**spec, **labels})
-    if options.schedule is not None:
-        writer.schedule(source.id, options.schedule)
-    return Run(writer, source, tools, options, on_event)
+    return Run(writer, writer.source(kind, name, {**spec, **labels}), tools, options, on_event)
 
 
 def _ingest_path(
