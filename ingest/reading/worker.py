@@ -1,6 +1,6 @@
 """The reading process: it opens one file after another and hands out what their readers find. It may crash; it holds nothing.
 
-Its memory is limited by the system where that can be done (Linux); the parent watches it everywhere. It reaches no network:
+Its memory is limited by the system where that counts rightly (Linux); the parent watches it everywhere. It reaches no network:
 a document that asks for one (an external entity, a linked picture) gets none.
 """
 
@@ -74,30 +74,31 @@ def answer(wanted: Wanted, readers: Readers, limits: Limits) -> Iterator[Portion
     yield msgspec.structs.replace(last, outcome=Outcome(content.sha256, content.settled))
 
 
-if sys.platform == "linux":
-    import resource
+if sys.platform == "win32":
 
     def limit_memory(limit: int) -> None:
-        """Allocations above `limit` bytes fail. Only here does the system count what is really taken (not what is reserved)."""
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        if hard == resource.RLIM_INFINITY or limit < hard:
-            resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+        """The parent's watch is what there is."""
+
+    def limit_processor(seconds: float) -> None:
+        """The parent's watch is what there is."""
+else:
+    import resource
+
+    PROCESSORS = psutil.cpu_count() or 1
+
+    def limit_memory(limit: int) -> None:
+        """Allocations above `limit` bytes fail, where the system counts what is really taken and not what is reserved: on Linux."""
+        if sys.platform == "linux":
+            _lower(resource.RLIMIT_DATA, limit)
 
     def limit_processor(seconds: float) -> None:
         """So much work for the next file: a process whose parent was killed ends even where its reader lets no thread run."""
         used = resource.getrusage(resource.RUSAGE_SELF)
-        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        soft = int(used.ru_utime + used.ru_stime + seconds * PROCESSORS) + 2
-        resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+        _lower(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + seconds * PROCESSORS) + 1)
 
-    PROCESSORS = psutil.cpu_count() or 1
-else:
-
-    def limit_memory(limit: int) -> None:
-        """The parent's watch is what there is."""
-
-    def limit_processor(seconds: float) -> None:
-        """The parent's watch is what there is."""
+    def _lower(what: int, soft: int) -> None:
+        _, hard = resource.getrlimit(what)
+        resource.setrlimit(what, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
 if __name__ == "__main__":
