@@ -13,10 +13,14 @@ from models.embedder import EmbedderInfo
 from models.embedding_folder import EmbeddingFacts
 
 RECORD = "model.json"
+PROJECTOR = "clip"  # the architecture of a GGUF by which another model sees
 
 
 class ModelRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`model.json`. `files` are paths with `/` inside the folder and their bytes; `main` is the one that a GGUF loads by."""
+    """`model.json`. `files` are paths with `/` inside the folder and their bytes; `main` is the one that a GGUF loads by.
+
+    `projector` is the one by which it sees pictures.
+    """
 
     id: str
     kind: str
@@ -25,6 +29,7 @@ class ModelRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     pulled_at: float
     files: dict[str, int]
     main: str = ""
+    projector: str = ""
     licence: str = ""
     quant: str = ""
     architecture: str = ""
@@ -37,6 +42,7 @@ class InstalledModel(msgspec.Struct, frozen=True):
     """One model that can be loaded. `path` is the GGUF, or the folder of a sentence-transformers model.
 
     `sha256` is of the weights. `context` (tokens) and `parameters` (a count) are the GGUF header's; None where unknown.
+    `projector` is the file by which it sees pictures: the one of its record, or an `mmproj*.gguf` that was put beside it.
     """
 
     id: str
@@ -52,6 +58,7 @@ class InstalledModel(msgspec.Struct, frozen=True):
     context: int | None = None
     parameters: int | None = None
     embedding: EmbeddingFacts | None = None
+    projector: Path | None = None
 
 
 def embedder_info(model: InstalledModel, precision: str = "fp32") -> EmbedderInfo:
@@ -93,10 +100,17 @@ def read_model(folder: Path) -> InstalledModel:
         context=record.context,
         parameters=record.parameters,
         embedding=record.embedding,
+        projector=_projector(folder, record),
     )
 
 
 _AGAIN = "Remove the model and pull it again."
+
+
+def _projector(folder: Path, record: ModelRecord) -> Path | None:
+    if record.kind != "chat":
+        return None
+    return _inside(folder, record.projector) if record.projector else min(folder.glob("mmproj*.gguf"), default=None)
 
 
 def _inside(folder: Path, name: str) -> Path:

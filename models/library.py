@@ -177,7 +177,7 @@ class Library:
                     except ItemError:
                         self._discard(folder)
                     else:
-                        if present.sha256 == record.sha256 and present.kind == record.kind:
+                        if present.sha256 == record.sha256 and present.kind == record.kind and (present.projector or not record.projector):
                             return present
                         continue
                 disk.write_atomic(staged / RECORD, msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(record, id=id))))

@@ -10,6 +10,7 @@ import msgspec
 from app.core.errors import BadRequest, NotFound
 from models import names
 from models.installed import RECORD
+from models.pull.projector import is_projector, projector_of
 
 # What a sentence-transformers model is made of. Never code, never pickled weights: loading those would run them.
 _KEPT = {".json", ".txt", ".model", ".safetensors", ".md"}
@@ -17,12 +18,16 @@ _LARGEST_SMALL = 64 * 1024 * 1024
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The files to take, as paths in the listing; `root` is cut off an embedding model's names when it is put in place."""
+    """The files to take, as paths in the listing; `root` is cut off an embedding model's names when it is put in place.
+
+    `projector` is the one among them by which a chat model sees pictures.
+    """
 
     kind: str  # chat | embedding
     files: tuple[str, ...]
     root: str = ""
     quant: str = ""
+    projector: str = ""
 
     def target(self, name: str) -> str:
         """The file's path inside the model's own folder."""
@@ -34,9 +39,11 @@ def choose(listing: Mapping[str, int], wanted: str = "", *, where: str) -> Choic
 
     NotFound, with what there is, when none fits. A GGUF goes before a folder where both are there; `where` is for the message.
     """
-    ggufs = [name for name in listing if name.lower().endswith(".gguf") and not PurePosixPath(name).name.lower().startswith("mmproj")]
+    ggufs = [name for name in listing if name.lower().endswith(".gguf") and not is_projector(name)]
     if ggufs:
-        return _gguf(ggufs, wanted, where)
+        found = _gguf(ggufs, wanted, where)
+        eyes = projector_of(found.files[0], listing)
+        return msgspec.structs.replace(found, files=(*found.files, eyes), projector=eyes) if eyes else found
     folder = _folder(listing)
     if folder is None:
         raise NotFound(

@@ -21,8 +21,9 @@ from models import disk, names
 from models.embedding_folder import card, read_facts
 from models.engine.vectors import RANK
 from models.gguf import Header, read_header
-from models.installed import ModelRecord
+from models.installed import PROJECTOR, ModelRecord
 from models.pull.choose import Choice, choose
+from models.pull.projector import is_projector
 from models.pull.spec import Progress, Told
 
 ARCHIVES = {".zip", ".whl"}
@@ -38,7 +39,7 @@ _ENCODERS = {
     "eurobert",
 }
 # What is a part of another model, or read by its own programs alone.
-_PARTS = {"clip", "t5encoder"}
+_PARTS = {PROJECTOR, "t5encoder"}
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -95,7 +96,8 @@ def _tell(told: Told, before: int, total: int, size: int) -> None:
 def _describe(
     delivered: Delivered, choice: Choice, target: Path, files: Mapping[str, int], hashes: Mapping[str, str], source: str
 ) -> ModelRecord:
-    weights = [hashes[name] for name in sorted(files) if name.endswith((".gguf", ".safetensors"))]
+    eyes = choice.target(choice.projector) if choice.projector else ""
+    weights = [hashes[name] for name in sorted(files) if name.endswith((".gguf", ".safetensors")) and name != eyes]
     digest = weights[0] if len(weights) == 1 else hashlib.sha256("".join(weights).encode()).hexdigest()
     record = ModelRecord(
         id="",
@@ -124,7 +126,8 @@ def _describe(
         architecture=header.architecture,
         context=header.context_length or None,
         # A split model's first part counts its own tensors alone.
-        parameters=header.parameters if len(files) == 1 else None,
+        parameters=header.parameters if len(weights) == 1 else None,
+        projector=eyes if eyes and read_header(target / eyes).architecture == PROJECTOR else "",
     )
 
 
@@ -168,8 +171,9 @@ def _files(path: Path, *, ours: bool) -> tuple[dict[str, int], _Put]:
         found = [child for child in sorted(path.rglob("*")) if child.is_file()]
     else:
         root = path.parent
-        # The other parts of a split GGUF lie beside the first.
-        found = [path] if names.shard(path.stem)[1] == 1 else sorted(root.glob(f"*{path.suffix}"))
+        # The other parts of a split GGUF lie beside the first, and so does the projector of one that sees.
+        beside = sorted(root.glob(f"*{path.suffix}"))
+        found = beside if names.shard(path.stem)[1] > 1 or any(is_projector(one.name) for one in beside) else [path]
     listing = {child.relative_to(root).as_posix(): child.stat().st_size for child in found}
 
     def put(name: str, target: Path, told: Callable[[int], None]) -> str:

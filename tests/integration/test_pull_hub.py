@@ -17,6 +17,7 @@ from models.pull.spec import Progress
 
 LARGE = gguf_bytes(rows=40_000, seed=7)  # 5 MB
 PULL = "import sys; from pathlib import Path; from models.library import Library; print(Library(Path(sys.argv[1])).pull(sys.argv[2]).id)"
+EYES = gguf_bytes(seed=9, architecture="clip")
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         "README.md": b"# Tiny",
         "Tiny-Q4_K_M.gguf": LARGE,
         "Tiny-Q8_0.gguf": gguf_bytes(seed=8),
-        "mmproj-F16.gguf": gguf_bytes(seed=9),
+        "mmproj-F16.gguf": EYES,
     }
     server = serve(hub)
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
@@ -43,8 +44,10 @@ def test_a_repository_gives_its_q4_k_m_with_its_own_name_and_licence(hub: Hub, t
     assert (model.id, model.quant, model.licence, model.context) == ("tiny", "Q4_K_M", "apache-2.0", 2048)
     assert model.path.read_bytes() == LARGE
     downloaded = [progress for progress in told if progress.stage == "downloading"]
-    assert downloaded[-1].done == downloaded[-1].total == len(LARGE)
-    assert not any(asked.path.endswith(("Q8_0.gguf", "mmproj-F16.gguf")) for asked in hub.asked)
+    assert downloaded[-1].done == downloaded[-1].total == len(LARGE) + len(EYES)
+    assert model.projector is not None
+    assert model.projector.read_bytes() == EYES
+    assert not any(asked.path.endswith("Q8_0.gguf") for asked in hub.asked)
     assert not list((tmp_path / ".partial").iterdir())
 
 

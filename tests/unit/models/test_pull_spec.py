@@ -77,8 +77,8 @@ REPO = {
         ("F16", ("M-F16-00001-of-00002.gguf", "M-F16-00002-of-00002.gguf")),
     ],
 )
-def test_one_quantisation_of_a_repository_is_taken_with_all_of_its_parts(wanted: str, files: tuple[str, ...]) -> None:
-    assert choose(REPO, wanted, where="here").files == files
+def test_one_quantisation_of_a_repository_is_taken_with_all_of_its_parts_and_its_projector(wanted: str, files: tuple[str, ...]) -> None:
+    assert choose(REPO, wanted, where="here").files == (*files, "mmproj-F16.gguf")
 
 
 def test_a_quantisation_that_is_not_there_is_answered_with_those_that_are() -> None:
