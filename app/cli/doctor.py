@@ -100,8 +100,9 @@ def examine() -> list[Finding]:
             "" if free > ENOUGH_BYTES else "Free some space: a model takes 0.1 to 10 GB.",
         )
     )
+    tesseract = ""
     try:
-        load_settings(home, environ=os.environ, flags={})
+        tesseract = load_settings(home, environ=os.environ, flags={}).ingest.tesseract
         findings.append(Finding("settings", True, str(home.config) if home.config.exists() else "all defaults"))
     except BadSetting as error:
         findings.append(Finding("settings", False, error.message, error.hint))
@@ -109,6 +110,7 @@ def examine() -> list[Finding]:
         _library(name, module)
         for name, module in (("llama.cpp", "llama_cpp"), ("embedder", "sentence_transformers"), ("index", "chromadb"))
     ]
+    findings.append(_recognition(tesseract))
     findings += _models(home)
     server = running(home)
     findings.append(Finding("server", True, f"{server.address} (pid {server.pid})" if server else "not running"))
@@ -133,6 +135,24 @@ def _library(part: str, module: str) -> Finding:
     said = (tried.stdout or tried.stderr).strip().splitlines()
     remedy = "" if tried.returncode == 0 else "Install it again: pip install --force-reinstall 'ondol[local]'"
     return Finding(part, tried.returncode == 0, f"{module} {said[-1] if said else 'ended with a signal'}", remedy)
+
+
+def _recognition(named: str) -> Finding:
+    """Tesseract with Korean and English. Without it all but scans and pictures is read: amiss only where the settings name one."""
+    from ingest.readers import ocr
+
+    program = ocr.located(named)
+    if program is None:
+        told = (
+            f"ingest.tesseract names {named}, which is not there"
+            if named
+            else "Tesseract is not installed: scans and pictures are not read"
+        )
+        return Finding("OCR", not named, told, ocr.how_to_install())
+    missing = ocr.missing_languages(program)
+    if missing:
+        return Finding("OCR", False, f"{program} lacks the language {' and '.join(missing)}", ocr.how_to_install())
+    return Finding("OCR", True, program)
 
 
 def _models(home: Home) -> list[Finding]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -188,12 +188,13 @@ def _work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, a
         from app.cli.standalone import embedding_model, prepared
         from app.core.paths import Home
         from ingest.chunking import ChunkOptions
-        from ingest.readers.contract import Limits
+        from ingest.readers.contract import TESSERACT, Limits
         from ingest.run import Options
 
         home = Home.find()
         settings = prepared(home, "ingest")
         chosen = settings.ingest
+        os.environ[TESSERACT] = chosen.tesseract  # for the processes that read files
         options = Options(
             chunk=ChunkOptions(tokens=chosen.chunk_tokens, overlap=chosen.chunk_overlap),
             limits=Limits(

@@ -67,6 +67,10 @@ class ModelSettings(Struct, frozen=True):
         Literal["auto", "on", "off"],
         Meta(description="Guess ahead what a text repeats: where that was measured to be faster, always, or never; the text is the same"),
     ] = "auto"
+    projectors: Annotated[
+        dict[str, str],
+        Meta(description="The projector (mmproj GGUF) by which a model sees pictures, by its id, where it is none that was pulled with it"),
+    ] = {}
     idle_minutes: Annotated[float, Meta(description="A chat model unused for so long leaves the memory; 0: never", ge=0)] = 30
     embedder_idle_minutes: Annotated[float, Meta(description="The same for the embedding model", ge=0)] = 30
     engine: Annotated[
@@ -93,6 +97,7 @@ class IngestSettings(Struct, frozen=True):
     max_unpacked_megabytes: Annotated[float, Meta(description="Archives that unpack to more are set aside", gt=0)] = 1000
     read_seconds: Annotated[float, Meta(description="Seconds that one file may take to be read", gt=0)] = 120
     read_memory_megabytes: Annotated[float, Meta(description="Memory that one file may take to be read", ge=100)] = 2000
+    tesseract: Annotated[str, Meta(description="The program Tesseract, which reads scans and pictures; empty: the one on PATH")] = ""
     delete_guard: Annotated[float, Meta(description="A sync that would delete more than this share stops and asks", ge=0, le=1)] = 0.5
 
 

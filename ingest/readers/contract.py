@@ -20,6 +20,10 @@ from app.core.errors import ItemError
 from ingest.documents import Document, Failed
 
 
+TESSERACT = "ONDOL_INGEST__TESSERACT"
+"""The environment tells readers, which run in processes of their own, which program the setting `ingest.tesseract` names."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """How much one file may take. Its reader runs in a process of its own that is ended above `seconds` or `memory_bytes`.
 

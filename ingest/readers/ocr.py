@@ -17,13 +17,13 @@ from pathlib import Path
 import psutil
 
 from app.core.errors import ItemError
+from ingest.readers.contract import TESSERACT
 
 LANGUAGES = ("kor", "eng")
 PAGE_SECONDS = 60.0
-PAGE, SPARSE = 3, 11
-"""Modes: text of a page with its columns; words anywhere, as on a photo."""
-SETTING = "ONDOL_INGEST__TESSERACT"
-"""The setting `ingest.tesseract`: readers run in processes of their own, and get it as the environment has it."""
+PAGE, SPARSE = 4, 11
+"""Modes: lines over a page (its own search for columns tears short last words off Korean lines); words anywhere, as on a photo."""
+_CELLS = 12
 _USUAL = (
     "/opt/homebrew/bin/tesseract",
     "/usr/local/bin/tesseract",
@@ -34,7 +34,10 @@ _USUAL = (
 
 @dataclass(frozen=True)
 class Word:
-    """A word on a picture, in its pixels. `confidence` is 0 to 100; words of one `line` belong together."""
+    """A word on a picture, in its pixels. `confidence` is 0 to 100; words of one `line` belong together.
+
+    `joined`: it follows the one before it without a space. Korean words are recognised in pieces.
+    """
 
     text: str
     confidence: float
@@ -43,6 +46,7 @@ class Word:
     right: float
     bottom: float
     line: tuple[int, int, int]
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Tesseract:
 
     def words(self, picture: bytes, mode: int = PAGE) -> list[Word]:
         """What it reads on a picture, in its reading order. ItemError: it failed, or took longer than `seconds`, and was ended."""
-        options = ["-l", "+".join(LANGUAGES), "--psm", str(mode), "--dpi", "300", "-c", "preserve_interword_spaces=1", "tsv"]
+        options = ["-l", "+".join(LANGUAGES), "--psm", str(mode), "--dpi", "300", "txt", "tsv"]
         status, said, told = _run([self.program, "stdin", "stdout", *options], picture, self.seconds)
         if status != 0:
             last = told.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"exit status {status}"]
@@ -64,34 +68,32 @@ class Tesseract:
 
 def find() -> Tesseract:
     """Tesseract with the languages. ItemError: it is not here, with how to install it on this system."""
-    program = located()
+    program = located(os.environ.get(TESSERACT, ""))
     if program is None:
         raise ItemError("needs OCR, and Tesseract is not installed.", hint=f"{how_to_install()} Then ingest again.")
-    missing = [language for language in LANGUAGES if language not in languages(program)]
-    if missing:
+    if missing := missing_languages(program):
         raise ItemError(
             f"needs OCR, and Tesseract lacks the language {' and '.join(missing)}.", hint=f"{how_to_install()} Then ingest again."
         )
     return Tesseract(program)
 
 
-def located() -> str | None:
+def located(named: str = "") -> str | None:
     """The program: the one that the setting names (and no other), the one on PATH, or the one in its usual folder."""
-    if named := os.environ.get(SETTING):
+    if named:
         return shutil.which(named)
     usual = (os.path.expandvars(place) for place in _USUAL)
     return shutil.which("tesseract") or next((place for place in usual if Path(place).is_file()), None)
 
 
-def languages(program: str) -> list[str]:
-    """The languages it has; none where it doesn't run."""
+def missing_languages(program: str) -> list[str]:
+    """Which of the languages it lacks; all where it doesn't run."""
     try:
         _, said, told = _run([program, "--list-langs"], b"", 20.0)
     except ItemError:
-        return []
-    return [
-        line.strip() for line in (said + b"\n" + told).decode("utf-8", "replace").splitlines() if line.strip() and " " not in line.strip()
-    ]
+        return list(LANGUAGES)
+    known = (said + b"\n" + told).decode("utf-8", "replace").split()
+    return [language for language in LANGUAGES if language not in known]
 
 
 def how_to_install() -> str:
@@ -124,14 +126,20 @@ def _release() -> str:
     return f"{told.get('ID', '')} {told.get('ID_LIKE', '')}".lower()
 
 
-def words(table: str) -> Iterator[Word]:
-    """The words of Tesseract's table of tab-separated values."""
-    for line in table.splitlines()[1:]:
-        cells = line.split("\t")
-        if len(cells) < 12 or cells[0] != "5" or not cells[11].strip():
+def words(told: str) -> Iterator[Word]:
+    """The words of Tesseract's table of tab-separated values; the plain text beside it knows where no space is between two of them."""
+    rows = [line.split("\t") for line in told.split("\n")]
+    text = "\n".join(cells[0] for cells in rows if len(cells) < _CELLS)
+    at = 0
+    for cells in rows:
+        if len(cells) < _CELLS or cells[0] != "5" or not cells[11].strip():
             continue
+        said = cells[11].strip()
+        place = text.find(said, at)
+        joined = place == at > 0
+        at = place + len(said) if place >= 0 else at
         block, paragraph, number, _, left, top, width, height = (int(cell) for cell in cells[2:10])
-        yield Word(cells[11].strip(), float(cells[10]), left, top, left + width, top + height, (block, paragraph, number))
+        yield Word(said, float(cells[10]), left, top, left + width, top + height, (block, paragraph, number), joined)
 
 
 def _run(command: list[str], given: bytes, seconds: float) -> tuple[int, bytes, bytes]:

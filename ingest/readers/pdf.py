@@ -79,7 +79,7 @@ class PdfReader:
         def take() -> None:
             number, future = waiting.popleft()
             try:
-                pages[number].items = list(lines(future.result(), 72 / DPI)) or pages[number].items
+                pages[number].items = lines(future.result(), 72 / DPI) or pages[number].items
             except ItemError as error:
                 failures.append((number, str(error)))
 

@@ -71,7 +71,7 @@ def _columns(left: list[_Box], right: list[_Box], top: float, bottom: float, dep
 
 def _gutter(boxes: list[_Box]) -> tuple[list[_Box], list[_Box], list[_Box]] | None:
     """(left, crossing, right) of the emptiest gap between two columns of running text; None where there are not two."""
-    size = median(box.item.size if isinstance(box.item, Segment) else 10.0 for box in boxes)
+    size = median(_tall(box.item) if isinstance(box.item, Segment) else 10.0 for box in boxes)
     edges: list[float] = []
     for start in sorted(box.left for box in boxes):
         if not edges or start - edges[-1] > _ALIGNED:
@@ -99,6 +99,10 @@ def _beside(left: list[_Box], right: list[_Box], size: float) -> bool:
     top = max(min(box.top for box in left), min(box.top for box in right))
     bottom = min(max(box.bottom for box in left), max(box.bottom for box in right))
     return bottom - top > _FEWEST_LINES * size
+
+
+def _tall(segment: Segment) -> float:
+    return segment.size or segment.bottom - segment.top
 
 
 def _width(text: str) -> int:

@@ -193,8 +193,9 @@ class _Letters:
         return self._upright
 
     def _is_upright(self, at: int) -> bool:
-        angle = math.degrees(raw.FPDFText_GetCharAngle(self._layer, at))
-        return min((angle - 90 * self._turn.quarters) % 360, (90 * self._turn.quarters - angle) % 360) < 2
+        angle: float = math.degrees(raw.FPDFText_GetCharAngle(self._layer, at))
+        turn: int = 90 * self._turn.quarters
+        return min((angle - turn) % 360, (turn - angle) % 360) < 2
 
     def _font(self) -> tuple[float, bool]:
         at = self._at[len(self._at) // 2]
