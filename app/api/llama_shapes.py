@@ -42,7 +42,7 @@ def _entry(model: ManagedModel, created: int) -> dict[str, Any]:
         "aliases": [],
         "source": "cache",
         "can_remove": True,
-        "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+        "architecture": {"input_modalities": ["text", "image"] if model.vision else ["text"], "output_modalities": ["text"]},
         "status": _status(model),
     }
     if shown := _display_name(model) if model.run else model.name:

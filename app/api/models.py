@@ -16,7 +16,7 @@ from app.core.errors import ModelNotFound
 async def _entries(parts: Parts) -> list[dict[str, Any]]:
     listing, created = await parts.service.listing(), int(parts.started)
     return [
-        *(shapes.assistant_entry(assistant, created) for assistant in listing.assistants),
+        *(shapes.assistant_entry(one, created, vision=one.id in listing.seeing) for one in listing.assistants),
         *(shapes.model_entry(model, created) for model in listing.models),
     ]
 

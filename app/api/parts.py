@@ -62,7 +62,7 @@ class ManagedModel:
     """A model on this computer, or a download (`run` counts its starts, 0: it is none).
 
     `state`: unloaded | loading | loaded | failed of a model; downloading | finished | failed | stopped of a download.
-    `name` is for people, "" where it is the id. Of a download: `id` is its source, `stage` and `file` what it is at,
+    `name` is for people, "" where it is the id; `vision`: it sees. Of a download: `id` is its source, `stage` and `file` what it is at,
     `done` and `total` its bytes (0: not known), `becomes` the id of the model that came of it.
     """
 
@@ -73,6 +73,7 @@ class ManagedModel:
     size_bytes: int | None = None
     context: int | None = None
     parameters: int | None = None
+    vision: bool = False
     run: int = 0
     stage: str = ""
     file: str = ""

@@ -116,7 +116,7 @@ def model_entry(model: ModelInfo, created: int) -> dict[str, Any]:
     """A raw model in `/v1/models`, with what Open WebUI merges into its own."""
     hidden = model.kind != "chat"
     where = "local" if model.local else "cloud"
-    capabilities = {"vision": False, "citations": False, "usage": True, "builtin_tools": False}
+    capabilities = {"vision": model.vision, "citations": False, "usage": True, "builtin_tools": False}
     return {
         "id": model.id,
         "object": "model",
@@ -140,13 +140,13 @@ def _described(model: ModelInfo) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def assistant_entry(assistant: Assistant, created: int) -> dict[str, Any]:
-    """An assistant in `/v1/models`."""
+def assistant_entry(assistant: Assistant, created: int, *, vision: bool = False) -> dict[str, Any]:
+    """An assistant in `/v1/models`; `vision`: its model sees pictures."""
     meta = {
         "description": assistant.description,
         "hidden": False,
         "suggestion_prompts": [{"title": [text, ""], "content": text} for text in assistant.suggestions],
-        "capabilities": {"vision": False, "citations": True, "usage": True, "builtin_tools": False},
+        "capabilities": {"vision": vision, "citations": True, "usage": True, "builtin_tools": False},
     }
     return {
         "id": assistant.id,

@@ -13,7 +13,7 @@ from models.engine.words import Token
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """A model as `/v1/models` shows it. `name` is for people, "" where it is the id. None where unknown.
+    """A model as `/v1/models` shows it. `name` is for people, "" where it is the id. None where unknown. `vision`: it sees pictures.
 
     `context` in tokens, `parameters` as a count.
     """
@@ -26,6 +26,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     size_bytes: int | None = None
     state: str = "ready"  # ready | unloaded | loading | failed
     local: bool = True
+    vision: bool = False
 
 
 @runtime_checkable

@@ -27,6 +27,7 @@ from app.core.machine import Machine
 from app.core.records import Context, Generation, Message, Piece, Priority, Waiting
 from app.core.workers.parent import State
 from models import names
+from models.engine import images
 from models.engine.adapters import AdapterFile
 from models.engine.client import EngineClient, EngineSettings
 from models.engine.tools.plan import check
@@ -57,7 +58,8 @@ class _Place:
 class LlamaBackend:
     """Every model of the library; the default chat model (`chosen`, else the library's own choice) is listed first.
 
-    `tasks` is the model that writes titles and tags, empty where none is set apart for that.
+    `tasks` is the model that writes titles and tags, empty where none is set apart for that. `projectors` are those of the settings,
+    by model; a model without one there sees by its own, where it has one.
     """
 
     def __init__(
@@ -70,9 +72,10 @@ class LlamaBackend:
         chosen: str = "",
         tasks: str = "",
         adapters: Mapping[str, Sequence[AdapterFile]] = MappingProxyType({}),
+        projectors: Mapping[str, Path] = MappingProxyType({}),
     ) -> None:
         self._library, self._settings, self._logs, self._idle = library, settings, logs, idle_seconds
-        self._chosen, self._tasks, self._adapters = chosen, tasks, adapters
+        self._chosen, self._tasks, self._adapters, self._projectors = chosen, tasks, adapters, projectors
         self._places: dict[str, _Place] = {}
         self._last: dict[bool, str] = {}  # for chats, and for all else: the model that was asked last
         self._changing = asyncio.Lock()
@@ -102,7 +105,11 @@ class LlamaBackend:
             parameters=model.parameters,
             size_bytes=model.size_bytes,
             state=_STATES.get(place.engine.state, "unloaded") if place else "unloaded",
+            vision=info.vision if info else self._projector(model) is not None,
         )
+
+    def _projector(self, model: InstalledModel) -> Path | None:
+        return self._projectors.get(model.id, model.projector) if model.kind == "chat" else None
 
     @property
     def crowd(self) -> tuple[int, int]:
@@ -113,10 +120,11 @@ class LlamaBackend:
     async def generate(self, model: str, request: Generation, context: Context) -> AsyncGenerator[Piece | Waiting, None]:
         """The model's text. Of a cold model, first how far its load is: at once, and while it grows.
 
-        Tools and formats that can't be kept are refused before anything is loaded.
+        Tools, formats and pictures that can't be kept are refused before anything is loaded.
         """
         check(request)
         async with self._using(model, context.priority) as place:
+            images.check(request.messages, sees=self._projector(place.model) is not None)
             async with contextlib.aclosing(self._loaded(place)) as news:
                 async for one in news:
                     yield one
@@ -199,7 +207,10 @@ class LlamaBackend:
         place = self._places.get(model.id)
         # Another file may have come under the same id since this one was loaded.
         if place is None or (place.asleep and not place.users and place.model != model):
-            settings = msgspec.structs.replace(self._settings, adapters=tuple(self.adapters(model.id)))
+            projector = self._projector(model)
+            settings = msgspec.structs.replace(
+                self._settings, adapters=tuple(self.adapters(model.id)), projector=str(projector) if projector else ""
+            )
             engine = EngineClient(model.path, settings, name=f"engine-{model.id}", logs=self._logs)
             place = self._places[model.id] = _Place(model, engine)
         return place
@@ -316,4 +327,5 @@ def make(name: str, config: Mapping[str, Any], machine: Machine) -> LlamaBackend
         chosen=chosen.default,
         tasks="" if tasks == "same" else tasks,
         adapters=_adapters(machine),
+        projectors={model: machine.home.root / Path(file).expanduser() for model, file in chosen.projectors.items()},
     )

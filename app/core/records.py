@@ -87,6 +87,11 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.content
         return "\n".join(str(part.get("text", "")) for part in self.content or () if part.get("type") == "text")
 
+    @property
+    def pictures(self) -> list[dict[str, Any]]:
+        """The content parts that are pictures."""
+        return [part for part in self.content if part.get("type") == "image_url"] if isinstance(self.content, list) else []
+
 
 class Sampling(msgspec.Struct, frozen=True):
     """How the next token is chosen. Temperature 0 is greedy. `seed` None: a random one."""

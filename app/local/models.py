@@ -68,6 +68,7 @@ class LocalModels:
                 size_bytes=model.size_bytes,
                 context=model.context,
                 parameters=model.parameters,
+                vision=model.vision,
             )
             for model in await self._engines.models()
         ]

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import msgspec
 
-from app.core.errors import OndolError
+from app.core.errors import BadRequest, OndolError
 from app.core.records import AnswerRecord, Context, Generation, Passage, SearchQuery, SearchResult, Usage, Waiting
 from app.pipeline import cite, quote
 from app.pipeline.assistant import WRITES_FROM, Assistant
@@ -28,7 +28,7 @@ from app.pipeline.freshness import Checker, Watch, watched
 from app.pipeline.gather import gather
 from app.pipeline.phrases import phrase
 from app.pipeline.prompt import build
-from app.pipeline.question import question, search_text
+from app.pipeline.question import last_asked, question, search_text
 from app.pipeline.sentences import complete
 from app.pipeline.similarity import Vector
 from app.pipeline.steps import Citation, Done, Source, Status, Step, Text, Thought
@@ -76,7 +76,7 @@ class Answerer:
 
         known = bool(result.passages) and result.relevance >= assistant.threshold
         yield Status(phrase("found" if known else "found_nothing", asked, count=len(result.passages)), done=True)
-        style = await self._style(assistant) if known else "none"
+        style = await self._style(assistant, shown=bool(last_asked(request.messages).pictures)) if known else "none"
         match style:
             case "none":
                 steps = _nothing(asked)
@@ -97,7 +97,12 @@ class Answerer:
                     text += step.text
                 yield step
 
-    async def _style(self, assistant: Assistant) -> str:
+    async def _style(self, assistant: Assistant, *, shown: bool) -> str:
+        if shown and assistant.style == "quote":
+            hint = "Ask without the picture, or an assistant whose model writes."
+            raise BadRequest(f"'{assistant.id}' quotes its documents: it looks at no pictures.", hint=hint, param="messages")
+        if shown:
+            return "written"
         if assistant.style != "auto":
             return assistant.style
         models = [model for model in await assistant.backend.models() if model.kind == "chat"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.backends.contract import Backend
+from app.backends.contract import Backend, ModelInfo
 from app.pipeline.gather import Wired
 
 Style = Literal["auto", "written", "quote"]
@@ -41,3 +41,9 @@ class Assistant:
     include_sources: bool = True
     structured: bool = False
     max_tokens: int | None = None
+
+    def sees(self, models: Sequence[ModelInfo]) -> bool:
+        """Whether pictures reach a model that sees them; `models` are its backend's."""
+        chat = [model for model in models if model.kind == "chat"]
+        named = [model for model in chat if model.id == self.model] if self.model else chat[:1]
+        return self.style != "quote" and any(model.vision for model in named)

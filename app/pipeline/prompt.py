@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from app.core.records import Message, Passage
 from app.core.terms import is_korean
+from app.pipeline.question import last_asked
 
 _RULES = (
     "Answer the question from the numbered passages below and from nothing else. "
@@ -25,14 +26,16 @@ _LISTS_KO = " 짧은 제목과 목록으로 정리하세요."
 def build(
     system: str, passages: Sequence[Passage], messages: Sequence[Message], question: str, *, structured: bool = False
 ) -> tuple[Message, ...]:
-    """The chat to send: the assistant's own system text and our rules, what was said before, then passages and question."""
+    """The chat to send: the assistant's own system text and our rules, what was said before, then passages, question and its pictures."""
     korean = is_korean(question)
     rules = (_RULES_KO if korean else _RULES) + ((_LISTS_KO if korean else _LISTS) if structured else "")
     given = [message for message in messages if message.role in ("system", "developer")]
     said = [message for message in messages if message.role in ("user", "assistant")][:-1]
     head = "\n\n".join([*(text for text in (system,) if text), *(message.text for message in given if message.text), rules])
     blocks = [f"[{number}] {_label(passage)}\n{passage.text.strip()}" for number, passage in enumerate(passages, 1)]
-    return (Message("system", head), *said, Message("user", "\n\n".join([*blocks, question])))
+    text = "\n\n".join([*blocks, question])
+    shown = last_asked(messages).pictures
+    return (Message("system", head), *said, Message("user", [{"type": "text", "text": text}, *shown] if shown else text))
 
 
 def _label(passage: Passage) -> str:

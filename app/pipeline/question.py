@@ -17,6 +17,11 @@ def last_said(messages: Sequence[Message]) -> str:
     return next((found for message in reversed(messages) if message.role == "user" and (found := message.text.strip())), "")
 
 
+def last_asked(messages: Sequence[Message]) -> Message:
+    """The user's last message; an empty one where there is none."""
+    return next((message for message in reversed(messages) if message.role == "user"), Message("user"))
+
+
 def question(messages: Sequence[Message]) -> str:
     """The last thing the user said. BadRequest where there is nothing."""
     if found := last_said(messages):

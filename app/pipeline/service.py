@@ -30,10 +30,11 @@ Assistants = Callable[[], Awaitable[Mapping[str, Assistant]]]
 
 @dataclass(frozen=True)
 class Listing:
-    """What can be asked: assistants first, then raw models by backend."""
+    """What can be asked: assistants first, then raw models by backend. `seeing`: the assistants whose model sees pictures."""
 
     assistants: tuple[Assistant, ...]
     models: tuple[ModelInfo, ...]
+    seeing: frozenset[str] = frozenset()
 
 
 class Service:
@@ -53,8 +54,9 @@ class Service:
     async def listing(self) -> Listing:
         """All names, at once: no load and no far host is waited for."""
         assistants = await self._assistants()
-        models = [model for backend in self._backends.values() for model in await backend.models()]
-        return Listing(tuple(assistants.values()), tuple(models))
+        found = [(backend, await backend.models()) for backend in self._backends.values()]
+        seeing = [one.id for one in assistants.values() for backend, models in found if backend is one.backend and one.sees(models)]
+        return Listing(tuple(assistants.values()), tuple(model for _, models in found for model in models), frozenset(seeing))
 
     async def resolve(self, name: str) -> Assistant | tuple[Backend, str]:
         """The assistant of this name, or (backend, model). `default` is the default chat model. ModelNotFound names the nearest."""
