@@ -40,6 +40,7 @@ def database(postgres_dsn: str) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name}")
     yield make_conninfo(postgres_dsn, dbname=name)
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s", [name])
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

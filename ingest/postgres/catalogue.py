@@ -23,8 +23,9 @@ _TABLES = sql("""
     ORDER BY 3 DESC, 1, 2
 """)
 
+# A type without its length, but as a cast understands it: -1 says bpchar where NULL says character, which would be character(1).
 _COLUMNS = sql("""
-    SELECT c.oid, c.relkind::text, a.attname, format_type(a.atttypid, NULL), t.typcategory, a.attnotnull,
+    SELECT c.oid, c.relkind::text, a.attname, format_type(a.atttypid, -1), t.typcategory, a.attnotnull,
         has_column_privilege(c.oid, a.attnum, 'SELECT'), coalesce(e.typcategory::text, ''),
         coalesce(format_type(nullif(t.typbasetype, 0), NULL), '')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -61,7 +62,7 @@ _PARENTS = sql("""
 """)
 
 _TYPES = sql("""
-    SELECT t.oid, format_type(t.oid, NULL), t.typcategory, coalesce(e.typcategory::text, ''),
+    SELECT t.oid, format_type(t.oid, -1), t.typcategory, coalesce(e.typcategory::text, ''),
         coalesce(format_type(nullif(t.typbasetype, 0), NULL), '')
     FROM pg_type t LEFT JOIN pg_type e ON t.typcategory = 'A' AND e.oid = t.typelem
     WHERE t.oid = ANY(CAST(:oids AS oid[]))

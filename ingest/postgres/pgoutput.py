@@ -21,10 +21,12 @@ class Unreadable(Exception):
 class Changes:
     """The keys of `columns` that transactions touched, old and new ones, in the form that the slot's session gives them.
 
-    `end` is the position behind the last whole transaction, `transactions` are their ids (32 bits), both as far as read.
+    `table` is (schema, name). `end` is the position behind the last whole transaction, `transactions` are their ids (32 bits).
     `truncated`: all rows went at once. `unclear`: a change told no key (its table lost what tells its rows apart).
+    `elsewhere`: another table of the publication changed.
     """
 
+    table: tuple[str, str]
     columns: tuple[str, ...]
     keys: set[Key] = field(default_factory=set)
     transactions: list[int] = field(default_factory=list)
@@ -32,6 +34,8 @@ class Changes:
     messages: int = 0
     truncated: bool = False
     unclear: bool = False
+    elsewhere: bool = False
+    _others: set[int] = field(default_factory=set)
     _places: dict[int, tuple[int, ...] | None] = field(default_factory=dict)
 
     def take(self, message: bytes) -> None:
@@ -66,8 +70,11 @@ class Changes:
     def _learn(self, message: bytes) -> None:
         """A table's columns: the places of the key among them; None where one is missing."""
         (oid,) = struct.unpack_from(">I", message, 1)
-        _, at = _text(message, 5)
-        _, at = _text(message, at)
+        schema, at = _text(message, 5)
+        table, at = _text(message, at)
+        if (schema or "pg_catalog", table) != self.table:
+            self._others.add(oid)
+            return
         (count,) = struct.unpack_from(">h", message, at + 1)
         at, names = at + 3, []
         for _ in range(count):
@@ -85,6 +92,9 @@ class Changes:
         self._changed(_relation(message), old, _row(message, at + 1))
 
     def _changed(self, oid: int, old: Sequence[bytes | None] | None, new: Sequence[bytes | None] | None) -> None:
+        if oid in self._others:
+            self.elsewhere = True
+            return
         places = self._places.get(oid)
         if places is None:
             self.unclear = True

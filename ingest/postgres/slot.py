@@ -20,16 +20,18 @@ from app.core.errors import Busy, Deadline, OndolError, UpstreamError
 from ingest.postgres.connecting import CONNECT_SECONDS, connect
 from ingest.postgres.dsn import Dsn, query_fault
 from ingest.postgres.pgoutput import Changes, Key, Unreadable, position_text, settled
-from ingest.postgres.slot_facts import Facts, Memory, facts_of, publish, quoted
+from ingest.postgres.slot_facts import Facts, Memory, facts_of, publish
 
 SHORT_SECONDS = 10
 MAKE_SECONDS = 60
 READ_SECONDS = 600
 SETTLE_SECONDS = 5.0
+IDLE_SECONDS = 30.0
 UNREADABLE = "slot_unreadable"
 _PAUSE = 0.05
 
 _FACTS = """
+WITH wanted (schema, name) AS (SELECT * FROM unnest(%(schemas)s::text[], %(names)s::text[]))
 SELECT current_setting('server_version_num')::int AS version,
        current_setting('wal_level') AS wal_level,
        pg_is_in_recovery() AS standby,
@@ -38,28 +40,40 @@ SELECT current_setting('server_version_num')::int AS version,
                  FROM pg_settings WHERE name = 'max_slot_wal_keep_size'), -1) AS wal_limit,
        (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user)
            OR EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication' AND pg_has_role(oid, 'member')) AS may_replicate,
-       coalesce(has_database_privilege(current_database(), 'CREATE') AND pg_has_role(c.relowner, 'USAGE'), false) AS may_publish,
+       has_database_privilege(current_database(), 'CREATE') AND NOT EXISTS (
+           SELECT FROM pg_class o JOIN pg_namespace m ON m.oid = o.relnamespace JOIN wanted w ON (w.schema, w.name) = (m.nspname, o.relname)
+           WHERE NOT pg_has_role(o.relowner, 'USAGE')) AS may_publish,
        c.oid::bigint AS oid, coalesce(c.relkind::text, '') AS kind, coalesce(c.relpersistence::text, '') AS persistence,
-       EXISTS (SELECT FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname
-               WHERE t.pubname = %(publication)s AND t.schemaname = %(schema)s AND t.tablename = %(table)s
-               AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate) AS published,
+       NOT EXISTS (SELECT FROM wanted w WHERE NOT EXISTS (
+           SELECT FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname
+           WHERE t.pubname = %(publication)s AND (t.schemaname, t.tablename) = (w.schema, w.name)
+               AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate)) AS published,
        EXISTS (SELECT FROM pg_publication WHERE pubname = %(publication)s) AS publication,
        s.slot_name IS NOT NULL AS slot, coalesce(s.wal_status, '') AS wal_status, s.safe_wal_size AS safe_bytes,
        coalesce(s.confirmed_flush_lsn - '0/0', 0)::bigint AS confirmed, coalesce(s.restart_lsn - '0/0', 0)::bigint AS kept_from,
        coalesce(s.active, false) AS active
 FROM (SELECT) AS one
-LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON n.nspname = %(schema)s AND c.relname = %(table)s
+LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
+    ON n.nspname = (%(schemas)s::text[])[1] AND c.relname = (%(names)s::text[])[1]
 LEFT JOIN pg_replication_slots s ON s.slot_name = %(slot)s AND s.database = current_database() AND s.plugin = 'pgoutput'
 """
 
-# What the log tells of old rows: of the table itself, or of each of its partitions.
+# What the log tells of old rows: of the tables themselves, or of each of their partitions.
 _IDENTITIES = """
-SELECT c.relreplident::text,
+WITH wanted AS (SELECT schema, name, at = 1 AS own
+                FROM unnest(%(schemas)s::text[], %(names)s::text[]) WITH ORDINALITY AS w (schema, name, at))
+SELECT n.nspname::text, c.relname::text, c.relreplident::text,
        (SELECT coalesce(array_agg(a.attname::text), '{}') FROM pg_index i
         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-        WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END)
-FROM pg_class c
-WHERE c.relkind = 'r' AND (c.oid = %(oid)s OR c.oid IN (SELECT relid FROM pg_partition_tree(%(oid)s::bigint::oid::regclass)))
+        WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END),
+       bool_or(w.own)
+FROM wanted w
+JOIN pg_namespace m ON m.nspname = w.schema
+JOIN pg_class r ON r.relnamespace = m.oid AND r.relname = w.name
+JOIN pg_class c ON c.relkind = 'r' AND (c.oid = r.oid OR r.relkind = 'p' AND c.oid IN (SELECT relid FROM pg_partition_tree(r.oid)))
+JOIN pg_namespace n ON n.oid = c.relnamespace
+GROUP BY c.oid, n.nspname, c.relname, c.relreplident
+ORDER BY 5 DESC, 1, 2
 """
 
 # Keys come from the log as its own session writes them: in the same form on every machine.
@@ -70,9 +84,9 @@ class Slot:
     """The slot `name` over one table, and its publication. Blocking; errors are `OndolError`s without the password."""
 
     def __init__(self, dsn: Dsn, memory: Memory, *, seconds: int = CONNECT_SECONDS) -> None:
-        self.dsn, self.name, self.publication = dsn, memory.name, memory.publication
-        self._schema, self._table = memory.schema, memory.table
+        self.dsn, self._memory, self.name, self._seconds = dsn, memory, memory.name, seconds
         self._connection = connect(dsn, seconds=seconds, autocommit=True)
+        self._used = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -83,21 +97,27 @@ class Slot:
     @contextmanager
     def _statement(self, seconds: float) -> Iterator[psycopg.Connection[Any]]:
         """A transaction of its own, with limits that hold behind a pooler too."""
+        if self._connection.closed or time.monotonic() - self._used > IDLE_SECONDS:
+            # Between two statements a table may have been embedded for hours: nobody says that the line still stands.
+            self._connection.close()
+            self._connection = connect(self.dsn, seconds=self._seconds, autocommit=True)
         try:
             with self._connection.transaction():
                 self._connection.execute(f"SET LOCAL statement_timeout = {int(seconds * 1000)}".encode())
                 self._connection.execute(_SESSION)
                 yield self._connection
+            self._used = time.monotonic()
         except psycopg.Error as error:
             raise _fault(error, self.dsn, self.name) from None
 
     def facts(self, seconds: float = SHORT_SECONDS) -> Facts:
         """What the database says of the table and of this slot."""
-        named = {"publication": self.publication, "schema": self._schema, "table": self._table, "slot": self.name}
+        schemas, names = map(list, zip(*self._memory.tables, strict=True))
+        named = {"publication": self._memory.publication, "schemas": schemas, "names": names, "slot": self.name}
         with self._statement(seconds) as connection:
             row = connection.cursor(row_factory=dict_row).execute(_FACTS, named).fetchone()
             assert row is not None, "one row stands on the left"
-            identities = connection.execute(_IDENTITIES, {"oid": row["oid"]}).fetchall() if row["oid"] else []
+            identities = connection.execute(_IDENTITIES, named).fetchall()
         return facts_of(row, identities)
 
     def make(self, facts: Facts) -> int:
@@ -108,7 +128,7 @@ class Slot:
         self.drop()
         if not facts.published:
             with self._statement(MAKE_SECONDS) as connection:
-                connection.execute(publish(self.publication, quoted(self._schema, self._table), known=facts.publication))
+                connection.execute(publish(self._memory, known=facts.publication))
         try:
             with self._statement(MAKE_SECONDS) as connection:
                 row = connection.execute(
@@ -125,9 +145,9 @@ class Slot:
 
     def peek(self, columns: Sequence[str], up_to: int, most: int) -> Changes | None:
         """The keys of all that changed up to a position; None where that is more than `most` messages. UpstreamError: it can't be read."""
-        changes = Changes(tuple(columns))
+        changes = Changes(self._memory.tables[0], tuple(columns))
         query = "SELECT data FROM pg_logical_slot_peek_binary_changes(%s, %s::pg_lsn, NULL, 'proto_version', '1', 'publication_names', %s)"
-        publication = Identifier(self.publication).as_string(self._connection)
+        publication = Identifier(self._memory.publication).as_string(self._connection)
         try:
             with self._statement(READ_SECONDS) as connection:
                 for (message,) in connection.cursor().stream(query, [self.name, position_text(up_to), publication], binary=True):
@@ -170,7 +190,7 @@ class Slot:
         with self._statement(SHORT_SECONDS) as connection:
             others = "SELECT FROM pg_replication_slots WHERE slot_name LIKE 'ondol\\_%' AND database = current_database()"
             if connection.execute(others).fetchone() is None:
-                connection.execute(SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(self.publication)))
+                connection.execute(SQL("DROP PUBLICATION IF EXISTS {}").format(Identifier(self._memory.publication)))
 
     def canonical(self, oid: int, columns: Sequence[str], keys: Sequence[Key]) -> list[Key]:
         """Keys as the database writes them with `::text`, as ids have them: the log writes true as t, and blanks behind char(n)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,21 @@ OLDEST = 130000
 SAFE_SHARE = 0.2
 
 
+Table = tuple[str, str]
+"""A table's schema and name."""
+
+
 @dataclass(frozen=True)
 class Identity:
-    """What the log tells of an old row of a table: `kind` is pg_class.relreplident, `columns` those of its index."""
+    """What the log tells of an old row of a table: `kind` is pg_class.relreplident, `columns` those of its index.
 
+    `own`: it is the table itself (or a partition of it), not one whose names come with its rows.
+    """
+
+    table: Table
     kind: str
     columns: tuple[str, ...]
+    own: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,34 +73,35 @@ class Facts:
 
 
 class Memory(msgspec.Struct):
-    """What a source remembers of its slot, in the book. `lsn`: as far as the slot may have been moved on; 0 until it was made.
+    """What a source remembers of its slot, in the book. `tables`: the one that is followed, then those that it points at.
 
-    `rule`: the plan and chunking under which the whole table was last compared; empty until that is done.
+    `lsn`: as far as the slot may have been moved on; 0 until it was made. `rule`: the plan and chunking under which the whole table was
+    last compared; empty until that is done.
     """
 
     name: str
     publication: str
-    schema: str
-    table: str
+    tables: list[Table]
     lsn: int = 0
     oid: int = 0
     rule: str = ""
 
 
-def new_memory(schema: str, table: str) -> Memory:
-    """Names for a slot of this source alone, and for the publication that all slots over the table share."""
-    clean = re.sub(r"[^a-z0-9]+", "_", table.lower()).strip("_")[:24] or "table"
-    of_table = hashlib.blake2s(f"{schema}.{table}".encode(), digest_size=3).hexdigest()
-    return Memory(f"ondol_{clean}_{secrets.token_hex(4)}", f"ondol_{clean}_{of_table}", schema, table)
+def new_memory(tables: Sequence[Table]) -> Memory:
+    """Names for a slot of this source alone, and for the publication that all slots over these tables share."""
+    clean = re.sub(r"[^a-z0-9]+", "_", tables[0][1].lower()).strip("_")[:24] or "table"
+    of_tables = hashlib.blake2s(repr(list(tables)).encode(), digest_size=3).hexdigest()
+    return Memory(f"ondol_{clean}_{secrets.token_hex(4)}", f"ondol_{clean}_{of_tables}", list(tables))
 
 
-def quoted(schema: str, table: str) -> str:
-    """The table's name as a statement has it."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, table))
+def quoted(*tables: Table) -> str:
+    """Tables as a statement has them."""
+    return ", ".join(".".join('"' + part.replace('"', '""') + '"' for part in table) for table in tables)
 
 
-def refusal(facts: Facts, *, user: str, table: str, publication: str, key: Sequence[str]) -> OndolError | None:
-    """Why a table can't be followed, with the statements that its database's owner must run. `table` is quoted."""
+def refusal(facts: Facts, memory: Memory, *, user: str, key: Sequence[str]) -> OndolError | None:
+    """Why a table can't be followed, with the statements that its database's owner must run."""
+    table = quoted(memory.tables[0])
     if facts.version < OLDEST:
         return _refused(f"Changes are followed from PostgreSQL 13 on, and this is {facts.version // 10000}.", "Leave --follow out.")
     if facts.standby:
@@ -99,18 +109,17 @@ def refusal(facts: Facts, *, user: str, table: str, publication: str, key: Seque
     if facts.kind not in ("r", "p") or facts.persistence != "p":
         what = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}.get(facts.kind, "not kept in the WAL")
         return _refused(f"{table} is {what}: its changes can't be followed.", "Leave --follow out.")
-    if (index := _without_identity(facts.identities, key)) is not None:
-        return _refused(
-            f"The log of {table} does not tell which row was changed or deleted by {', '.join(key)}.",
-            f"Its owner must run: ALTER TABLE {table} REPLICA IDENTITY {'DEFAULT' if index == 'primary' else 'FULL'};",
-        )
+    if blind := [one.table for one in facts.identities if not _tells(one, key)]:
+        # Publishing such a table would make its owner's own UPDATE and DELETE fail.
+        needed = " ".join(f"ALTER TABLE {quoted(one)} REPLICA IDENTITY FULL;" for one in blind)
+        return _refused(f"The log of {quoted(blind[0])} does not tell which rows were changed or deleted.", f"Its owner must run: {needed}")
     statements = []
     if facts.wal_level != "logical":
         statements.append("ALTER SYSTEM SET wal_level = logical; (and restart PostgreSQL)")
     if not facts.may_replicate:
         statements.append(f'ALTER ROLE "{user}" REPLICATION; (on Amazon RDS: GRANT rds_replication TO "{user}";)')
     if not facts.published and not facts.may_publish:
-        statements.append(publish(publication, table, known=facts.publication))
+        statements.append(publish(memory, known=facts.publication))
     if statements:
         return _refused(f"Changes of {table} can't be followed yet.", "The database's owner must run: " + " ".join(statements))
     return None
@@ -120,20 +129,16 @@ def _refused(message: str, hint: str) -> OndolError:
     return UpstreamError(message, hint=hint, code="follow_refused")
 
 
-def _without_identity(identities: Sequence[Identity], key: Sequence[str]) -> str | None:
-    """None where the log tells each old row's key; else "primary" or "full", the identity that would."""
-    for one in identities:
-        if one.kind == "f" or (one.columns and set(key) <= set(one.columns)):
-            continue
-        return "full"
-    return None
+def _tells(identity: Identity, key: Sequence[str]) -> bool:
+    """Whether the log tells which row it was: of the table itself by its key, of others at all."""
+    return identity.kind == "f" or (bool(identity.columns) and (not identity.own or set(key) <= set(identity.columns)))
 
 
-def publish(publication: str, table: str, *, known: bool) -> str:
-    """The statement that makes the publication tell a table's changes. Of a partitioned table they come under its own name."""
+def publish(memory: Memory, *, known: bool) -> str:
+    """The statement that makes the publication tell the tables' changes; those of a partition under its parent's name."""
     if known:
-        return f'ALTER PUBLICATION "{publication}" SET TABLE {table};'
-    return f'CREATE PUBLICATION "{publication}" FOR TABLE {table} WITH (publish_via_partition_root = true);'
+        return f'ALTER PUBLICATION "{memory.publication}" SET TABLE {quoted(*memory.tables)};'
+    return f'CREATE PUBLICATION "{memory.publication}" FOR TABLE {quoted(*memory.tables)} WITH (publish_via_partition_root = true);'
 
 
 def begin_again(memory: Memory, facts: Facts, limit: int) -> str:
@@ -182,6 +187,7 @@ def size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
-def facts_of(row: dict[str, Any], identities: Sequence[tuple[str, Sequence[str]]]) -> Facts:
+def facts_of(row: dict[str, Any], identities: Iterable[tuple[str, str, str, Sequence[str], bool]]) -> Facts:
     """The facts as the catalogue's rows tell them."""
-    return Facts(**row, identities=tuple(Identity(kind, tuple(columns)) for kind, columns in identities))
+    told = (Identity((schema, name), kind, tuple(columns), own) for schema, name, kind, columns, own in identities)
+    return Facts(**row, identities=tuple(told))

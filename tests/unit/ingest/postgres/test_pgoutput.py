@@ -42,7 +42,7 @@ def delete(oid: int, old: bytes) -> bytes:
 
 
 def read(*messages: bytes, key: tuple[str, ...] = ("id",)) -> Changes:
-    changes = Changes(key)
+    changes = Changes(("public", "t"), key)
     for message in messages:
         changes.take(message)
     return changes
@@ -81,6 +81,11 @@ def test_a_message_that_breaks_off_or_is_of_another_kind_is_refused() -> None:
     for broken in (whole[:-1], whole[:8], whole[:5], b"", b"S1", b"B12"):
         with pytest.raises(Unreadable):
             read(relation(1, "a", "id"), broken)
+
+
+def test_a_change_of_another_table_of_the_publication_is_told_apart() -> None:
+    changes = read(relation(2, "id").replace(b"\0t\0", b"\0other\0"), insert(2, "5"))
+    assert (changes.elsewhere, changes.keys, changes.unclear) == (True, set(), False)
 
 
 def test_positions_are_read_and_written_as_postgresql_writes_them() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from ingest.postgres.slot_facts import Facts, Identity, Memory, begin_again, new_memory, quoted, refusal, warnings
 
+T = ("public", "t")
 GOOD = Facts(
     version=150004,
     wal_level="logical",
@@ -25,20 +26,23 @@ GOOD = Facts(
     confirmed=8_999_000_000,
     kept_from=8_998_000_000,
     active=False,
-    identities=(Identity("d", ("id",)),),
+    identities=(Identity(T, "d", ("id",)),),
 )
-MEMORY = Memory("ondol_t_1", "ondol_t", "public", "t", lsn=8_999_000_000, oid=7, rule="r")
+MEMORY = Memory("ondol_t_1", "ondol_t", [T], lsn=8_999_000_000, oid=7, rule="r")
 
 
 def refused(key: tuple[str, ...] = ("id",), **facts: object) -> str:
-    error = refusal(dataclasses.replace(GOOD, **facts), user="reader", table='"public"."t"', publication="ondol_t", key=key)
+    error = refusal(dataclasses.replace(GOOD, **facts), MEMORY, user="reader", key=key)
     return str(error or "")
 
 
 def test_a_table_that_may_be_followed_is_not_refused() -> None:
     assert refused() == ""
     assert refused(published=False, publication=False) == ""
-    assert refused(identities=(Identity("f", ()), Identity("i", ("id", "b")))) == ""
+    assert (
+        refused(identities=(Identity(T, "f", ()), Identity(T, "i", ("id", "b")), Identity(("public", "parent"), "d", ("code",), own=False)))
+        == ""
+    )
 
 
 def test_a_refusal_holds_every_statement_that_the_owner_must_run() -> None:
@@ -56,8 +60,11 @@ def test_a_refusal_holds_every_statement_that_the_owner_must_run() -> None:
         ({"standby": True}, "the primary"),
         ({"kind": "v"}, "a view"),
         ({"persistence": "u"}, "not kept in the WAL"),
-        ({"identities": (Identity("n", ()),)}, 'ALTER TABLE "public"."t" REPLICA IDENTITY FULL;'),
-        ({"identities": (Identity("d", ("id",)), Identity("d", ()))}, "REPLICA IDENTITY FULL"),
+        ({"identities": (Identity(T, "n", ()),)}, 'ALTER TABLE "public"."t" REPLICA IDENTITY FULL;'),
+        (
+            {"identities": (Identity(T, "d", ("id",)), Identity(("public", "parent"), "d", (), own=False))},
+            'TABLE "public"."parent" REPLICA IDENTITY FULL',
+        ),
     ],
 )
 def test_what_can_never_be_followed_is_said(facts, said) -> None:
@@ -65,7 +72,7 @@ def test_what_can_never_be_followed_is_said(facts, said) -> None:
 
 
 def test_a_key_of_ones_own_must_be_told_by_the_log() -> None:
-    assert "by code" in refused(key=("code",))
+    assert "REPLICA IDENTITY FULL" in refused(key=("code",))
 
 
 def test_a_slot_that_is_as_it_was_left_is_read_on() -> None:
@@ -89,19 +96,19 @@ def test_a_slot_that_may_not_tell_all_is_made_anew(facts, said) -> None:
 
 
 def test_a_slot_that_was_never_made_is_made() -> None:
-    assert begin_again(new_memory("public", "t"), GOOD, 10**9) == "the slot is new"
+    assert begin_again(new_memory([T]), GOOD, 10**9) == "the slot is new"
 
 
 def test_names_of_slots_are_of_letters_that_postgresql_takes_and_no_two_are_alike() -> None:
-    one, other = new_memory("public", '한국어 "Tickets"/2026'), new_memory("public", '한국어 "Tickets"/2026')
+    one, other = new_memory([("public", '한국어 "Tickets"/2026')]), new_memory([("public", '한국어 "Tickets"/2026')])
     assert one.name != other.name
     assert one.publication == other.publication
-    for name in (one.name, one.publication, new_memory("s", "한국어").name):
+    for name in (one.name, one.publication, new_memory([("s", "한국어")]).name):
         assert name.isascii()
         assert name.replace("_", "").isalnum()
         assert name == name.lower()
         assert len(name) < 64
-    assert quoted("a", 'b"c') == '"a"."b""c"'
+    assert quoted(("a", 'b"c'), T) == '"a"."b""c", "public"."t"'
 
 
 def test_the_owner_is_warned_before_wal_fills_the_disk() -> None:
