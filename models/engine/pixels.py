@@ -16,6 +16,7 @@ MOST_PIXELS = 1 << 26  # 67 million: the largest that telephones take
 LONGEST_SIDE = 4096  # pixels that are handed on; models scale them down themselves
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # of EXIF: those that swap width and height
+_CAMERAS = ("JPEG", "WEBP")  # what has such a word at its beginning; a PNG would be read to its end for it
 
 
 class Pixels(NamedTuple):
@@ -40,7 +41,7 @@ def pixels(data: bytes) -> Pixels:
         target = _target(image)
         try:
             image.draft("RGB", (max(target), max(target)))  # a JPEG is read at a half or a quarter where that is enough
-            turned = ImageOps.exif_transpose(_eight_bits(image))
+            turned = ImageOps.exif_transpose(image) if image.format in _CAMERAS else _eight_bits(image)
             if turned.has_transparency_data:
                 paper = Image.new("RGBA", turned.size, "white")
                 turned = Image.alpha_composite(paper, turned.convert("RGBA"))
@@ -70,7 +71,7 @@ def _opened(data: bytes) -> Image.Image:
 
 def _target(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
-    if image.getexif().get(_ORIENTATION) in _LYING:
+    if image.format in _CAMERAS and image.getexif().get(_ORIENTATION) in _LYING:
         width, height = height, width
     share = min(1.0, LONGEST_SIDE / max(width, height))
     return max(1, round(width * share)), max(1, round(height * share))
@@ -84,6 +85,4 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     from PIL import Image
 
     values = np.clip(np.asarray(image).astype(np.int64), 0, 65_535)
-    made = Image.fromarray((values >> 8).astype(np.uint8))
-    made.getexif().update(image.getexif())
-    return made
+    return Image.fromarray((values >> 8).astype(np.uint8))
