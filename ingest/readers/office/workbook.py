@@ -36,15 +36,18 @@ class WorkbookReader:
     Hidden sheets are read too; a formula is read as its last value.
     """
 
+    def __init__(self, rows: int = LONGEST) -> None:
+        self._rows = rows
+
     def read(self, file: FileContent) -> Iterator[Document | Failed]:
         """One document, and a failure for each sheet that is too long to be read to its end."""
         _refuse_unreadable(file)
         blocks: list[Block] = []
         with _translated():
             for name, sheet in _sheets(file.data):
-                blocks += _blocks(_filled(sheet), name)
-                if sheet.height > LONGEST:
-                    yield _too_long(file, name, sheet.height)
+                blocks += _blocks(_filled(sheet, self._rows), name)
+                if sheet.height > self._rows:
+                    yield _too_long(file, name, sheet.height, self._rows)
         yield Document(file.id, file.stem, tuple(blocks))
 
 
@@ -72,10 +75,10 @@ def _translated() -> Iterator[None]:
         raise ItemError(f"is damaged or not whole ({error}).", hint="Open it in its program and save it again.") from None
 
 
-def _too_long(file: FileContent, sheet: str, rows: int) -> Failed:
+def _too_long(file: FileContent, sheet: str, rows: int, read: int) -> Failed:
     return Failed(
         f"{file.id}#{sheet}",
-        f"The sheet {sheet!r} of {file.id} has {rows:,} rows; the first {LONGEST:,} were read. "
+        f"The sheet {sheet!r} of {file.id} has {rows:,} rows; the first {read:,} were read. "
         "Save it as CSV: each of its rows is then a document of its own.",
     )
 
@@ -112,7 +115,7 @@ def _area(sheet: bytes) -> int:
     return (max(columns) - min(columns) + 1) * (max(rows) - min(rows) + 1) if columns else 0
 
 
-def _filled(sheet: Any) -> Iterator[list[str]]:
+def _filled(sheet: Any, most: int) -> Iterator[list[str]]:
     """The rows with something in them, as texts; a merged cell is said in each row that it covers."""
     top, left = sheet.start or (0, 0)
     covered: dict[int, list[tuple[int, int]]] = {}
@@ -121,7 +124,7 @@ def _filled(sheet: Any) -> Iterator[list[str]]:
             covered.setdefault(first_row - top, []).append((column - left, last_row - top))
     hanging: dict[int, tuple[int, str]] = {}
     for at, row in enumerate(sheet.iter_rows()):
-        if at >= LONGEST:
+        if at >= most:
             return
         texts = [shown(value) for value in row]
         hanging = {column: held for column, held in hanging.items() if held[0] >= at}
