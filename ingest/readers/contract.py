@@ -19,7 +19,6 @@ import msgspec
 from app.core.errors import ItemError
 from ingest.documents import Document, Failed
 
-
 TESSERACT = "ONDOL_INGEST__TESSERACT"
 """The environment tells readers, which run in processes of their own, which program the setting `ingest.tesseract` names."""
 
