@@ -25,13 +25,17 @@ class Program(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What it gets: tokens of context that all requests share, requests at once, threads, layers on the GPU (-1: it decides), adapters."""
+    """What it gets: tokens of context that all requests share, requests at once, threads, layers on the GPU (-1: it decides).
+
+    `adapters` over the model, and the `projector` by which it sees.
+    """
 
     cells: int
     parallel: int
     threads: int
     gpu_layers: int
     adapters: tuple[str, ...] = ()
+    projector: str = ""
 
 
 def find(named: str) -> Program:
@@ -57,6 +61,8 @@ def line(program: Program, model: Path, share: Share, port: int) -> list[str]:
     words += ["--threads", str(share.threads), "--threads-batch", str(share.threads)]
     if share.gpu_layers >= 0:
         words += ["--gpu-layers", str(share.gpu_layers)]
+    if share.projector:
+        words += ["--mmproj", share.projector]
     for path in share.adapters:
         words += ["--lora", path]
     if share.adapters:

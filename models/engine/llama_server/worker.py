@@ -172,7 +172,8 @@ async def _serve(channel: Channel) -> None:
     layout = fit(header, Wishes(wishes.context, wishes.parallel, wishes.threads, wishes.gpu_layers), here)
     log.info("starting %s (%s) over %s", found.path, found.version, path)
     # It knows its GPUs better than we do from outside.
-    share = Share(layout.cells, wishes.parallel, layout.threads, wishes.gpu_layers, tuple(one.path for one in wishes.adapters))
+    adapters = tuple(one.path for one in wishes.adapters)
+    share = Share(layout.cells, wishes.parallel, layout.threads, wishes.gpu_layers, adapters, wishes.projector)
     server = await LlamaServer.start(found, path, share)
     try:
         props = await server.get("/props")
@@ -189,6 +190,7 @@ async def _serve(channel: Channel) -> None:
             threads=layout.threads,
             gpu_layers=wishes.gpu_layers,
             chat_template=bool(header.chat_template),
+            vision=bool(wishes.projector),
         )
         channel.hello(msgspec.to_builtins(info))
         channel.event({"running": 0, "waiting": 0})

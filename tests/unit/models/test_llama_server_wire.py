@@ -121,6 +121,13 @@ def test_adapters_are_as_strong_as_the_request_says_else_as_the_settings_say() -
     ]
 
 
+def test_a_model_that_sees_gets_its_projector_and_pictures_as_they_came() -> None:
+    found = Program(Path("/opt/llama-server"), "", frozenset())
+    assert program.line(found, Path("m.gguf"), Share(512, 1, 1, 0, (), "mmproj.gguf"), 1)[-2:] == ["--mmproj", "mmproj.gguf"]
+    parts = [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+    assert wire.asked(Generation(messages=(Message("user", parts),)))[1]["messages"] == [{"role": "user", "content": parts}]
+
+
 def test_turns_go_by_priority_then_age_and_a_full_queue_refuses() -> None:
     turns = Turns(slots=1, room=3)
     for id, priority in enumerate((Priority.BULK, Priority.BULK, Priority.TASK, Priority.CHAT)):
