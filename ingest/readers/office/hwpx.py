@@ -70,8 +70,9 @@ class _Reading:
             self._styles.begin_section(attribute(section, "outlineShapeIDRef"))
         words: list[str] = []
         hanging: list[Element] = []
+        struck = False
         for run in children(element, "run"):
-            _take(run, words, hanging)
+            struck = _take(run, words, hanging, struck)
         look = self._styles.look(attribute(element, "paraPrIDRef"), attribute(element, "styleIDRef"))
         text = spelled("".join(words)).strip()
         label = self._styles.label(look) if text else ""
@@ -122,16 +123,14 @@ class _Reading:
         )
 
 
-def _take(run: Element, words: list[str], hanging: list[Element]) -> None:
-    """A run's letters, and the controls that hang on it."""
+def _take(run: Element, words: list[str], hanging: list[Element], struck: bool) -> bool:
+    """A run's letters, and the controls that hang on it. `struck`: whether what was deleted under tracked changes begins or goes on."""
     for one in run:
         match name(one):
             case "t":
-                words.append(one.text or "")
-                struck = False
+                words.append("" if struck else one.text or "")
                 for mark in one:
                     kind = name(mark)
-                    # Changes that were tracked: between these marks stands what was deleted.
                     struck = kind == "deleteBegin" or (struck and kind != "deleteEnd")
                     words.append("" if struck else _BREAKS.get(kind, "") + (mark.tail or ""))
             case "equation":
@@ -145,3 +144,4 @@ def _take(run: Element, words: list[str], hanging: list[Element]) -> None:
                 hanging += list(one)
             case kind if kind not in _UNSAID:
                 hanging.append(one)
+    return struck
