@@ -39,18 +39,14 @@ def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool)
     unread = {failed.item for failed in walked.failed}
     for failed in walked.failed:
         run.fail(failed)
-    files: dict[str, FoundFile] = {}
-    for file in walked.files:
-        if memory.untouched(file):
-            run.keep(memory.documents(file))
-            run.passed()
-        else:
-            files[file.id] = file
+    files = _to_read(run, memory, walked.files, unread)
     for wanted, told in reading.read(memory.wanted(file) for file in files.values()):
         file = files[wanted.id]
         if isinstance(told, Outcome):
             if told.same:
                 run.keep(memory.documents(file))
+            elif told.sha256 and file.id not in unread and (before := memory.moved_from(told.sha256, unread)):
+                run.moved(before)
             if told.sha256 and file.id not in unread:
                 run.after_commit(partial(memory.remember, file, told))
             run.passed()
@@ -58,12 +54,27 @@ def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool)
         # Until its documents are written the file counts as unknown: a kill in between reads it again.
         memory.stamps.pop(file.id, None)
         if isinstance(told, Failed):
-            run.fail(told)
+            run.fail(told, file.version)
             unread.add(file.id)
         else:
             run.put(told)
     run.flush()
     run.remove_unseen(spared=lambda document: _within(document, memory.owner(document), unread))
+
+
+def _to_read(run: Run, memory: _Memory, found: Iterable[FoundFile], unread: set[str]) -> dict[str, FoundFile]:
+    """The files that must be opened; of the others, those whose documents are as they were are kept."""
+    files: dict[str, FoundFile] = {}
+    for file in found:
+        if memory.untouched(file):
+            run.keep(memory.documents(file))
+        elif run.unsettled(file.mtime_ns) or run.holds_back(file.id, file.version):
+            unread.add(file.id)
+        else:
+            files[file.id] = file
+            continue
+        run.passed()
+    return files
 
 
 @dataclass
@@ -73,14 +84,18 @@ class _Memory:
     stamps: dict[str, list[Any]]
     _documents: dict[str, list[str]]
     _files: set[str]
+    _vanished: dict[str, list[str]]
 
     @classmethod
     def of(cls, run: Run, walked: Walked) -> _Memory:
-        current = run.state.get("rule") == run.rule
+        current = run.state.get("rule") == run.rule and not run.reread
         known = set(run.state.get("files", ()))
         found = {file.id for file in walked.files}
         stamps = {id: stamp for id, stamp in run.state.get("files", {}).items() if id in found and current}
-        memory = cls(stamps, {}, known | found)
+        vanished: dict[str, list[str]] = {}
+        for id in sorted(known - found):
+            vanished.setdefault(run.state["files"][id][2], []).append(id)
+        memory = cls(stamps, {}, known | found, vanished)
         for id in run.known_ids():
             memory._documents.setdefault(memory.owner(id) or "", []).append(id)
         return memory
@@ -94,6 +109,15 @@ class _Memory:
     def untouched(self, file: FoundFile) -> bool:
         """The stamp is believed only where the documents are really there: another source's `forget` may have taken them."""
         return bool(self.documents(file)) and self.stamps.get(file.id, [])[:2] == file.stamp
+
+    def moved_from(self, sha256: str, unread: Iterable[str]) -> list[str]:
+        """The documents of a file that had the same content and is no longer where it was: each is given once."""
+        ids = self._vanished.get(sha256, [])
+        while ids:
+            id = ids.pop(0)
+            if documents := [one for one in self._documents.pop(id, ()) if not _within(one, id, unread)]:
+                return documents
+        return []
 
     def wanted(self, file: FoundFile) -> Wanted:
         """The question for a file; content whose documents are all there need not be read again."""

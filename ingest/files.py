@@ -38,6 +38,11 @@ class FoundFile:
         """What is compared to see that a file was not touched."""
         return [self.size, self.mtime_ns]
 
+    @property
+    def version(self) -> str:
+        """The same as a word."""
+        return f"{self.size} {self.mtime_ns}"
+
 
 @dataclass(frozen=True)
 class Walked:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from app.core.errors import ItemError, NotFound
 from app.core.paths import Home
@@ -12,25 +15,33 @@ from ingest.files import file_id
 from ingest.secrets import Secrets
 
 _STEP = 1000
+_NAMES = 5000
+"""Names among which the nearest is looked for."""
+Known = tuple[str, str, str, dict[str, Any]]
 
 
 def find_source(writer: Writer, wanted: str) -> SourceRow:
     """The source of this name; a path may be written as it was typed. NotFound names the nearest."""
     rows = writer.sources()
-    try:
-        spelled = {wanted, file_id(Path(wanted))}
-    except ItemError:
-        spelled = {wanted}
-    found = next((row for row in rows if row.name in spelled), None)
+    found = next((row for row in rows if row.name in _spelled(wanted)), None)
     if found is None:
         raise _unknown("source", wanted, writer.store, [row.name for row in rows])
     return found
 
 
+def named(known: Sequence[Known], store: str | None, wanted: str | None) -> list[Known]:
+    """Those of the sources (store, kind, name, spec) that somebody means; all where nobody named one. NotFound names the nearest."""
+    found = [one for one in known if wanted is None or one[2] in _spelled(wanted)]
+    if wanted is not None and not found:
+        raise _unknown("source", wanted, store or "", [one[2] for one in known])
+    return found
+
+
 def forget_source(home: Home, writer: Writer, source: SourceRow) -> int:
     """Remove a source with its documents, and the password that no other source needs; how many documents there were."""
-    ids = [id for id, known in writer.known().items() if known.source_id == source.id]
-    gone = sum(writer.delete(ids[at : at + _STEP]) for at in range(0, len(ids), _STEP))
+    gone = 0
+    while some := writer.page_of(source.id, 0):
+        gone += sum(writer.delete([id for _, id in some[at : at + _STEP]]) for at in range(0, len(some), _STEP))
     writer.forget_source(source.id)
     if source.kind == "postgres":
         from ingest.postgres.dsn import Dsn
@@ -43,21 +54,26 @@ def forget_source(home: Home, writer: Writer, source: SourceRow) -> int:
 
 def forget_document(writer: Writer, wanted: str) -> int:
     """Remove a document, or all that came from the file of this path; how many there were."""
-    known = writer.known()
-    try:
-        path = file_id(Path(wanted))
-    except ItemError:
-        path = wanted
-    ids = {id for id in known if id in (wanted, path)} or {id for id in known if id.startswith(f"{path}#")}
+    spelled = _spelled(wanted)
+    within = tuple(f"{name}#" for name in spelled)
+    ids = set(writer.find(list(spelled))) or {id for id in writer.ids() if id.startswith(within)}
     if not ids:
-        raise _unknown("document", wanted, writer.store, list(known))
+        raise _unknown("document", wanted, writer.store, list(islice(writer.ids(), _NAMES)))
     # Remembered first: a kill in between leaves them to be forgotten again, not to come back.
     for row in writer.sources():
         writer.remember(row.id, {**row.state, "forgotten": sorted({*row.state.get("forgotten", ()), *ids})})
     return writer.delete(ids)
 
 
+def _spelled(wanted: str) -> set[str]:
+    try:
+        return {wanted, file_id(Path(wanted))}
+    except ItemError:
+        return {wanted}
+
+
 def _unknown(what: str, wanted: str, store: str, names: list[str]) -> NotFound:
     near = difflib.get_close_matches(wanted, names, 3, 0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else "`ondol ingest status` lists what there is."
-    return NotFound(f'The store "{store}" has no {what} {wanted}.', hint=hint, param=what)
+    where = f'The store "{store}" has' if store else "There is"
+    return NotFound(f"{where} no {what} {wanted}.", hint=hint, param=what)

@@ -60,7 +60,9 @@ class Notice(Event, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """Counts of documents (and of `chunks` written, texts `embedded`, vectors `reused`) of one finished run.
 
-    `skipped`: files of a kind that no reader knows. `error`: why the run as a whole stopped; empty when it went through.
+    `moved`: of those added and deleted, the ones that are the same at another place. `waiting`: files that failed before and are as
+    they were then; they are tried again at their time. `skipped`: files of a kind that no reader knows. `error`: why the run as a whole
+    stopped; empty when it went through.
     """
 
     store: str
@@ -69,10 +71,12 @@ class Report(msgspec.Struct, frozen=True):
     changed: int = 0
     unchanged: int = 0
     deleted: int = 0
+    moved: int = 0
     skipped: int = 0
     chunks: int = 0
     embedded: int = 0
     reused: int = 0
+    waiting: int = 0
     failed: tuple[Failed, ...] = ()
     error: str = ""
     seconds: float = 0.0
@@ -110,10 +114,12 @@ def merged(reports: list[Report], store: str) -> Report:
         changed=total("changed"),
         unchanged=total("unchanged"),
         deleted=total("deleted"),
+        moved=total("moved"),
         skipped=total("skipped"),
         chunks=total("chunks"),
         embedded=total("embedded"),
         reused=total("reused"),
+        waiting=total("waiting"),
         failed=tuple(item for report in reports for item in report.failed),
         error="; ".join(report.error for report in reports if report.error),
         seconds=sum(report.seconds for report in reports),

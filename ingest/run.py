@@ -20,6 +20,8 @@ from ingest.book.held import PORTION, Held, Seen
 from ingest.book.writer import SourceRow, Writer
 from ingest.chunking import DEFAULT, RULE, ChunkOptions, chunk, embedded_text
 from ingest.documents import Document, Failed, content_hash
+from ingest.keeping.failing import Failing, Retry
+from ingest.keeping.schedule import Schedule
 from ingest.readers.contract import DEFAULT as LIMITS
 from ingest.readers.contract import Limits
 from ingest.report import Committed, Finished, ItemFailed, Notice, OnEvent, Report, Started
@@ -48,6 +50,11 @@ class Options:
     batch_chunks: int = 256
     access: tuple[str, ...] | None = None
     may_leave: bool | None = None
+    schedule: Schedule | None = None
+    retry: Retry = False
+    reread: bool = False
+    settle: float = 0.0
+    wait: bool = True
 
 
 class Tools:
@@ -80,10 +87,12 @@ class _Counts:
     changed: int = 0
     unchanged: int = 0
     deleted: int = 0
+    moved: int = 0
     skipped: int = 0
     chunks: int = 0
     embedded: int = 0
     reused: int = 0
+    waiting: int = 0
     failed: list[Failed] = field(default_factory=list)
 
 
@@ -106,6 +115,9 @@ class Run:
         self.rule = msgspec.json.encode((RULE, msgspec.to_builtins(options.chunk), self.access, self.may_leave)).decode()
         self.counts = _Counts()
         self._forgotten = set(self.state.get("forgotten", ()))
+        self._failing = Failing(writer.failed_before(source.id).values(), options.retry, time.time())
+        self._versions: dict[str, str] = {}
+        self._moved: list[tuple[int, list[str]]] = []
         self._seen = Seen()
         self.documents = writer.documents_of(source.id)
         self._arrived: list[Document] = []
@@ -131,8 +143,24 @@ class Run:
         """Tell the owner something that is no failure."""
         self._on_event(Notice(self._writer.store, self._source.name, text))
 
-    def fail(self, failed: Failed) -> None:
-        """Count an item that could not be read."""
+    def holds_back(self, file: str, version: str) -> bool:
+        """Whether a file that failed before and is as it was then waits for its time. What was read of it earlier stays."""
+        held = self._failing.holds_back(file, version)
+        self.counts.waiting += held
+        return held
+
+    def unsettled(self, changed_ns: int) -> bool:
+        """Whether a file that changed at this moment may still be in the writing."""
+        return 0 <= time.time_ns() - changed_ns < self._options.settle * 1e9
+
+    @property
+    def reread(self) -> bool:
+        """Whether everything is read again, also what is as it was."""
+        return self._options.reread
+
+    def fail(self, failed: Failed, version: str = "") -> None:
+        """Count an item that could not be read; `version` tells later whether it is still the same."""
+        self._versions[failed.item] = version
         self.counts.failed.append(failed)
         self._on_event(ItemFailed(self._writer.store, self._source.name, failed.item, failed.reason))
 
@@ -147,7 +175,7 @@ class Run:
     def holds(self, id: str, hash: str) -> bool:
         """Whether the store has the document just so."""
         known = self.find([id]).get(id)
-        return known is not None and known.content_hash == hash
+        return known is not None and known.content_hash == hash and not self.reread
 
     def recall_forgotten(self) -> None:
         """The owner named this source again: what was forgotten of it comes back."""
@@ -191,7 +219,7 @@ class Run:
                 self.fail(Failed(document.id, f"{document.id} occurs twice: the first one was taken."))
                 continue
             hash = content_hash(document, self.rule)
-            if before is not None and before.content_hash == hash:
+            if before is not None and before.content_hash == hash and not self.reread:
                 self.keep_found([before.pk])
                 continue
             embedder = self._tools.embedder()
@@ -201,8 +229,24 @@ class Run:
             self._waiting_chunks += len(pieces)
             self._waiting_changed += before is not None
             if self._waiting_chunks >= self._options.batch_chunks:
-                known |= self._write()
+                known |= self._write(number)
                 self._committed(number)
+
+    def moved(self, ids: Sequence[str]) -> None:
+        """What was put last stood under these ids before: they go in the very transaction in which it comes."""
+        mine = [id for id, held in self._writer.find(ids).items() if held.source_id == self._source.id]
+        self._moved.append((self._put, mine))
+
+    def _replaced(self, put: int) -> list[str]:
+        """What the first `put` documents have taken the place of, each told once."""
+        gone: list[str] = []
+        while self._moved and self._moved[0][0] <= put:
+            gone += self._moved.pop(0)[1]
+        return gone
+
+    def _count_moved(self, gone: int) -> None:
+        self.counts.deleted += gone
+        self.counts.moved += gone
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Runs when all that was put so far is on the disk."""
@@ -215,11 +259,14 @@ class Run:
     def flush(self) -> None:
         """Write all that was put."""
         self._take()
-        self._write()
+        self._write(self._put)
+        if gone := self._replaced(self._put):  # what took their place was written before its file came to its end
+            self._unsettle()
+            self._count_moved(self._writer.delete(gone))
         self._committed(self._put)
 
-    def _write(self) -> dict[str, Held]:
-        """Embed what is new of the waiting documents, then write them in one transaction; how the store holds them now."""
+    def _write(self, put: int) -> dict[str, Held]:
+        """Embed what is new of the waiting documents (of the first `put`), write them in one transaction; how the store holds them now."""
         if not self._waiting:
             return {}
         embedder = self._tools.embedder()
@@ -229,7 +276,8 @@ class Run:
         missing = self._writer.without_vector(texts)
         vectors = self._embedded(embedder, {hash: text for hash, text in texts.items() if hash in missing})
         self._unsettle()
-        self._writer.commit(Batch(self._source.id, waiting, vectors, self.access, self.may_leave))
+        gone = self._replaced(put)
+        self._count_moved(self._writer.commit(Batch(self._source.id, waiting, vectors, self.access, self.may_leave, gone)))
         written = self.find(list(self._waiting))
         for held in written.values():
             self._seen.add(held.pk)
@@ -325,7 +373,7 @@ class Run:
         if report.added or report.changed or report.deleted:
             self._writer.drop_unused_vectors()
         failed = [*report.failed, *([Failed(self._source.name, error)] if error else [])]
-        self._writer.record_failures(self._source.id, failed, complete=not error)
+        self._writer.record_failures(self._source.id, failed, complete=not error, versions=self._versions, untried=self._failing.untried)
         self._writer.finish(self._source.id, report.summary(), self.state)
         self._on_event(Finished(report))
         return report

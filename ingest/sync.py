@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -58,6 +59,7 @@ def ingest_files(
     A path or file that can't be read is a failure in the report; the rest goes on.
     """
     tools, readers = Tools(embedder, counter), Readers()
+    options = replace(options, retry=True)  # who names a path wants it read now
     with _writer(home, store, on_event) as writer, Reading(home.logs, options.limits) as reading:
         reports = [_ingest_path(writer, path, readers, reading, tools, options, on_event) for path in paths]
         if not writer.sources():
@@ -132,18 +134,22 @@ def sync(
     embedder: Embedding,
     counter: Counting,
     *,
+    source: str | None = None,
     on_event: OnEvent = silent,
     options: Options = DEFAULTS,
 ) -> list[Report]:
-    """Run every known source again, or those of one store. A source that fails as a whole says so in its report; the others go on."""
+    """Run every known source again, or those of one store, or one `source`. What fails as a whole says so in its report; the rest goes on.
+
+    NotFound names the sources nearest. Conflict where another process writes the store, and `options.wait` says not to wait for it.
+    """
     update_book(home.book, home.locks)
     with open_book(home.book) as book, book.read() as connection:
-        known = queries.known_sources(connection, store)
+        known = forgetting.named(queries.known_sources(connection, store), store, source)
     tools, readers = Tools(embedder, counter), Readers()
     reports = []
     with Reading(home.logs, options.limits) as reading:
         for name, kind, source, spec in known:
-            with _writer(home, name, on_event) as writer:
+            with _writer(home, name, on_event, wait=options.wait) as writer:
                 try:
                     run = _begin(writer, kind, source, spec, tools, options, on_event)
                 except OndolError as error:  # another embedder than the store's
@@ -184,8 +190,8 @@ def forget(home: Home, store: str, *, source: str | None = None, document: str |
 
 
 @contextmanager
-def _writer(home: Home, store: str, on_event: OnEvent, *, create: bool = True) -> Iterator[Writer]:
-    with open_writer(home, store, create=create, on_wait=lambda holder: on_event(Waiting(store, holder))) as writer:
+def _writer(home: Home, store: str, on_event: OnEvent, *, create: bool = True, wait: bool = True) -> Iterator[Writer]:
+    with open_writer(home, store, create=create, on_wait=lambda holder: on_event(Waiting(store, holder)), wait=wait) as writer:
         if writer.generation:
             writer.prune_outbox(taken_in(home.index, writer.generation.id))
         yield writer
@@ -198,7 +204,10 @@ def _begin(writer: Writer, kind: str, name: str, spec: Mapping[str, Any], tools:
         "access": before.get("access", []) if options.access is None else list(options.access),
         "may_leave": before.get("may_leave", False) if options.may_leave is None else options.may_leave,
     }
-    return Run(writer, writer.source(kind, name, {**spec, **labels}), tools, options, on_event)
+    source = writer.source(kind, name, {**spec, **labels})
+    if options.schedule is not None:
+        writer.schedule(source.id, options.schedule)
+    return Run(writer, source, tools, options, on_event)
 
 
 def _ingest_path(

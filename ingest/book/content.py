@@ -35,13 +35,14 @@ class Ready:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one transaction puts. `vectors`: float32 bytes by text hash, of texts that had none yet."""
+    """What one transaction puts. `vectors`: float32 bytes by text hash, of texts that had none yet. `gone`: documents that it replaces."""
 
     source_id: int
     put: Sequence[Ready] = ()
     vectors: Mapping[str, bytes] = field(default_factory=dict)
     access: tuple[str, ...] = ()
     may_leave: bool = False
+    gone: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

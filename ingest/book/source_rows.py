@@ -79,14 +79,14 @@ def record_failures(
     *,
     complete: bool,
     versions: Mapping[str, str],
-    held: Collection[str],
+    untried: Collection[str],
     chance: Callable[[], float] = random.random,
 ) -> None:
-    """Count the attempts of items that failed. A `complete` run forgets those that did not come back, but for the `held`: not looked at."""
+    """Count the attempts of items that failed. A `complete` run forgets those that did not come back, but for the `untried`."""
     known = failed_before(connection, source_id)
     again = {item.item: item.reason for item in failed}
     if complete:
-        gone = [item for item in known if item not in again and item not in held]
+        gone = [item for item in known if item not in again and item not in untried]
         for some in slices(gone):
             connection.execute(delete(failures).where(failures.c.source_id == source_id, failures.c.item.in_(some)))
     rows = []

@@ -62,14 +62,16 @@ class Known(NamedTuple):
 
 
 @contextlib.contextmanager
-def open_writer(home: Home, store: str, *, create: bool = True, on_wait: Callable[[str], None] | None = None) -> Iterator[Writer]:
-    """The writer of one store; waits (and says so through `on_wait`) while another process writes it.
+def open_writer(
+    home: Home, store: str, *, create: bool = True, on_wait: Callable[[str], None] | None = None, wait: bool = True
+) -> Iterator[Writer]:
+    """The writer of one store; waits (and says so through `on_wait`) while another process writes it, or raises Conflict at once.
 
     BadRequest for a name that can't be one; StoreNotFound where `create` is off and there is no such store.
     """
     if not _NAME.fullmatch(store):
         raise BadRequest(f"\"{store}\" can't be a store's name.", hint="Use letters, digits, dots and dashes, at most 64.", param="store")
-    with FileLock(home.locks / f"store-{store}.lock", who=f"a run of ingest into {store}", on_wait=on_wait):
+    with FileLock(home.locks / f"store-{store}.lock", who=f"a run of ingest into {store}", on_wait=on_wait, wait=None if wait else 0):
         engine = open_writable(home.book, home.locks)
         try:
             yield Writer(engine, store, create=create)
@@ -160,6 +162,11 @@ class Writer:
         with self._change() as connection:
             connection.execute(update(sources).where(sources.c.id == source_id).values(state=dict(state)))
 
+    def respec(self, source_id: int, spec: Mapping[str, Any]) -> None:
+        """Change what is needed to run a source again."""
+        with self._change() as connection:
+            connection.execute(update(sources).where(sources.c.id == source_id).values(spec=dict(spec)))
+
     def known(self) -> dict[str, Known]:
         """Every document of the store by its id."""
         with self._look() as connection:
@@ -200,10 +207,11 @@ class Writer:
                 missing -= set(connection.execute(query).scalars())
         return missing
 
-    def commit(self, batch: Batch) -> None:
-        """Put documents, each with all its chunks in place of its old ones."""
+    def commit(self, batch: Batch) -> int:
+        """Put documents, each with all its chunks in place of its old ones, and take out what they replace; how many that were."""
         with self._change() as connection:
             content.put(connection, self._place(), batch)
+            return content.remove(connection, self._place(), batch.gone) if batch.gone else 0
 
     def delete(self, ids: Collection[str]) -> int:
         """Take documents out with all that belongs to them; how many there were."""
@@ -237,11 +245,13 @@ class Writer:
         *,
         complete: bool,
         versions: Mapping[str, str] | None = None,
-        held: Collection[str] = (),
+        untried: Collection[str] = (),
     ) -> None:
-        """Count the attempts of items that failed; a `complete` run forgets those that did not come back, but for the `held`."""
+        """Count the attempts of items that failed; a `complete` run forgets those that did not come back, but for the `untried`."""
         with self._change() as connection:
-            source_rows.record_failures(connection, source_id, failed, self._clock(), complete=complete, versions=versions or {}, held=held)
+            source_rows.record_failures(
+                connection, source_id, failed, self._clock(), complete=complete, versions=versions or {}, untried=untried
+            )
 
     def forget_source(self, source_id: int) -> None:
         """Take a source itself out; its documents must be gone already."""

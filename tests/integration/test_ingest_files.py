@@ -143,7 +143,7 @@ def test_a_store_of_another_embedder_fails_its_sources_in_a_sync_and_the_other_s
 def test_failures_are_counted_over_runs_and_forgotten_when_the_file_is_right(world, folder):
     (folder / "empty.txt").write_text("")
     world.files(folder)
-    world.sync()
+    world.sync(retry=True)
     (source,) = world.status()
     (failure,) = source.failures
     assert (failure.attempts, failure.item) == (2, (folder / "empty.txt").as_posix())

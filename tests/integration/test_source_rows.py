@@ -92,7 +92,7 @@ def test_what_was_held_back_stays_a_failure_of_a_run_that_is_complete(world):
     with open_writer(world.home, "notes") as writer:
         id = begin(writer)
         writer.record_failures(id, [Failed("a", "broken"), Failed("b", "broken"), Failed("c", "broken")], complete=True)
-        writer.record_failures(id, [Failed("b", "still")], complete=True, held={"c"})
+        writer.record_failures(id, [Failed("b", "still")], complete=True, untried={"c"})
         assert [(one.item, one.reason, one.attempts) for one in writer.failed_before(id).values()] == [
             ("b", "still", 2),
             ("c", "broken", 1),
