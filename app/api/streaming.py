@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -35,57 +35,88 @@ def data(body: Any) -> bytes:
 
 
 class Begun:
-    """Steps whose first is awaited apart, so that an early error can still be an HTTP status. `korean`: what errors are told in."""
+    """Steps that are read as they come, the first of them awaited apart, so that an early error can still be an HTTP status.
+
+    One task reads them for the whole answer: what comes while a client is being written to goes out with the next write.
+    `korean`: what errors are told in.
+    """
 
     def __init__(self, steps: AsyncGenerator[Numbered, None], *, korean: bool = False) -> None:
         self._steps, self._korean = steps, korean
-        self._next: asyncio.Task[Numbered] | None = None
+        self._news: list[Numbered | Exception] = []
+        self._moved = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
+        self._broken = False
 
     async def begin(self, patience: float = PATIENCE) -> None:
         """Wait up to `patience` seconds for the first step; raises what it raises."""
-        self._next = asyncio.ensure_future(anext(self._steps))
-        done, _ = await asyncio.wait([self._next], timeout=patience)
-        if done and (error := self._next.exception()) is not None:
-            raise error
+        self._reading = asyncio.create_task(self._read())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._moved.wait(), patience)
+        if self._news and isinstance(self._news[0], Exception):
+            raise self._news[0]
+
+    async def _read(self) -> None:
+        try:
+            async for step in self._steps:
+                self._news.append(step)
+                self._moved.set()
+        except Exception as error:  # noqa: BLE001 - told, or raised, where the steps are wanted
+            self._news.append(error)
+        finally:
+            self._moved.set()
 
     async def events(self, render: Callable[[Numbered], list[Any]], failed: Callable[[str], None]) -> AsyncIterator[bytes]:
         """The rest as events: `render` turns a step into bodies. An error becomes one more event, in OpenAI's shape.
 
         A comment keeps the connection alive where nothing was sent for a while, be it that steps came which this client isn't shown.
         """
+        assert self._reading is not None, "begun"
         loop = asyncio.get_running_loop()
         sent = loop.time()
         try:
             while True:
-                task = self._next or asyncio.ensure_future(anext(self._steps))
-                self._next = task
-                while not (await asyncio.wait([task], timeout=max(0.0, sent + KEEP_ALIVE - loop.time())))[0]:
+                ended = self._reading.done()
+                self._moved.clear()
+                news, self._news = self._news, []
+                if said := b"".join(data(body) for body in self._bodies(news, render, failed)):
+                    yield said
+                    sent = loop.time()
+                elif loop.time() - sent >= KEEP_ALIVE:
                     yield COMMENT
                     sent = loop.time()
-                self._next = None
-                try:
-                    step = task.result()
-                except StopAsyncIteration:
+                if ended or self._broken:
                     break
-                for body in render(step):
-                    yield data(body)
-                    sent = loop.time()
-            yield DONE
-        except Exception as error:  # noqa: BLE001 - whatever broke, the client is told in the stream
-            found = translate(error)
-            failed(found.code)
-            yield data(body_of(found, korean=self._korean))
+                # A timer for each step would cost more than the step: this one wakes now and then for nothing.
+                timer = loop.call_at(sent + KEEP_ALIVE, self._moved.set)
+                try:
+                    await self._moved.wait()
+                finally:
+                    timer.cancel()
             yield DONE
         finally:
             await self.close()
 
+    def _bodies(
+        self, news: list[Numbered | Exception], render: Callable[[Numbered], list[Any]], failed: Callable[[str], None]
+    ) -> Iterator[Any]:
+        try:
+            for one in news:
+                if isinstance(one, Exception):
+                    raise one
+                yield from render(one)
+        except Exception as error:  # noqa: BLE001 - whatever broke, the client is told in the stream
+            self._broken = True
+            found = translate(error)
+            failed(found.code)
+            yield body_of(found, korean=self._korean)
+
     async def close(self) -> None:
         """Stop the model, also one that has not begun."""
-        if self._next is not None:
-            self._next.cancel()
-            with suppress(asyncio.CancelledError, StopAsyncIteration, Exception):
-                await self._next
-            self._next = None
+        if self._reading is not None and not self._reading.done():
+            self._reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reading
         await self._steps.aclose()
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 GRACE_SECONDS = 5
+KEEP_ALIVE_SECONDS = 75
 
 
 def run(out: Output, *, host: str | None, port: int | None, until_stdin_closes: bool) -> int:
@@ -135,6 +136,8 @@ async def _serve(server: Server, listening: socket.socket, ready: Callable[[], N
         lifespan="on",
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
+        # The usual 5 s end between a person's two questions, and a client that sends just then finds its connection closed.
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
     serving = _Server(config, ready, server.closing)

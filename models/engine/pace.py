@@ -25,6 +25,11 @@ class Pace:
         self._step = 0.0  # seconds of a step without prompts
         self._chunk, self._most = 0, 0  # beside rows that generate: tokens in this step, and at most in the next
 
+    @property
+    def usual(self) -> float:
+        """Seconds of a step without prompts; 0 until one was seen."""
+        return self._step
+
     def prompts(self, largest: int) -> tuple[int, int]:
         """Tokens of prompts in a step of their own, and beside rows that generate."""
         cost = self._alone or self._beside

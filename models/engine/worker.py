@@ -28,6 +28,7 @@ from models.engine.client import EngineInfo, EngineSettings
 from models.engine.engine import Engine
 from models.engine.eyes import Eyes
 from models.engine.fit import Wishes, beside, fit
+from models.engine.outlet import EVERY, Outlet
 from models.engine.reasoning import TAGS
 from models.engine.request import Output
 from models.engine.shelf import Shelf, fingerprint
@@ -158,7 +159,7 @@ def _checked(path: Path) -> Header:
 
 def serve(channel: Channel, loaded: LoadedEngine) -> None:
     """Take requests in and hand text out, until the parent goes."""
-    engine, crowd = loaded.engine, _Crowd(channel)
+    engine, crowd, outlet = loaded.engine, _Crowd(channel), Outlet(partial(_send, channel))
     channel.on_cancel = engine.abandon
     if loaded.tuning is not None:
         channel.on_call = loaded.tuning.disturb
@@ -171,6 +172,8 @@ def serve(channel: Channel, loaded: LoadedEngine) -> None:
             continue
         rest = REST_SECONDS
         while call is not None:
+            if call.op == "cancel":
+                outlet.forget(call.body)
             _take(channel, loaded, call)
             call = channel.get(timeout=0)
         if loaded.tuning is not None:
@@ -179,8 +182,10 @@ def serve(channel: Channel, loaded: LoadedEngine) -> None:
         said = False
         for half in (engine.arrange, engine.compute):
             for output in [] if engine.idle else half():
-                _send(channel, output)
+                outlet.take(output)
                 said = True
+            # What is held goes out before a step that takes long.
+            outlet.flush_due() if engine.brief(EVERY) else outlet.flush()
             crowd.tell(*engine.crowd)
         if not said:
             channel.event({"beat": True})  # a sign of life, for who listens whether this process hangs

@@ -119,10 +119,11 @@ def test_choices_with_one_seed_differ_and_come_again_but_for_ties(server: Served
 
 
 def test_streamed_choices_are_the_whole_ones_with_one_usage_at_the_end(server: ServedModels) -> None:
-    whole = chat(server, n=2, temperature=1.2, seed=3)
+    chat(server, n=2)  # a cold prompt is added up in another order than one that is kept, which can turn a near tie round
+    whole = chat(server, n=2)
     texts: dict[int, str] = {0: "", 1: ""}
     roles, ends = [], []
-    for chunk in chat(server, n=2, temperature=1.2, seed=3, stream=True, stream_options={"include_usage": True}):
+    for chunk in chat(server, n=2, stream=True, stream_options={"include_usage": True}):
         for choice in chunk.choices:
             texts[choice.index] += choice.delta.content or ""
             roles += [choice.index] if choice.delta.role else []

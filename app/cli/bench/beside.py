@@ -36,7 +36,9 @@ async def compare(wanted: Wanted, note: Callable[[str], None], told: Told) -> li
     parallel = max(wanted.streams)
     share = Share(wanted.threads, parallel, max(4096, CELLS_A_STREAM * parallel))
     async with contextlib.AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=False))
+        # A connection for each request: some servers close those that rest while another is measured.
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, trust_env=False))
         sides = {}
         for name, starting in _present(wanted, share).items():
             note(f"Starting {name}.")
