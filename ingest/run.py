@@ -40,6 +40,7 @@ GUARD_FLOOR = 20
 class Options:
     """How a run works. `delete_guard`: the largest share of a source's documents that may vanish at once.
 
+    `slot_wal_bytes`: WAL that a database may keep for a followed table before the whole of it is compared instead.
     `access` and `may_leave` label the documents; None keeps what the source was ingested with.
     """
 
@@ -50,6 +51,7 @@ class Options:
     batch_chunks: int = 256
     access: tuple[str, ...] | None = None
     may_leave: bool | None = None
+    slot_wal_bytes: int = 4_000_000_000
     schedule: Schedule | None = None
     retry: Retry = False
     reread: bool = False

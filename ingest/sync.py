@@ -19,14 +19,14 @@ from ingest import forgetting
 from ingest.book import queries
 from ingest.book.engine import open_book, update_book
 from ingest.book.queries import SourceStatus
-from ingest.book.writer import Writer, open_writer
+from ingest.book.writer import SourceRow, Writer, open_writer
 from ingest.documents import Failed
 from ingest.file_source import fill_from_files, look
 from ingest.files import file_id, find
 from ingest.index.files import taken_in
 from ingest.readers.registry import Readers
 from ingest.reading.client import Reading
-from ingest.report import Event, ItemFailed, OnEvent, Report, Waiting, merged
+from ingest.report import Event, ItemFailed, Notice, OnEvent, Report, Waiting, merged
 from ingest.run import Options, Run, Tools, closing
 from ingest.secrets import Secrets
 
@@ -86,25 +86,27 @@ def ingest_postgres(
     from ingest.postgres.asked import targets
     from ingest.postgres.database import Database
     from ingest.postgres.dsn import parse_dsn
-    from ingest.postgres.table_source import fill_from_table
+    from ingest.postgres.follow import check, fill
 
     reports = []
     with Database(parse_dsn(dsn)) as database:
         found, left = targets(database, asked)
         where = database.dsn
+        for target in found if asked.follow else ():
+            check(where, target.plan)
         if where.password:
             Secrets(home.secrets, home.locks).put(where.secret_name, where.password)
         tools = Tools(embedder, counter)
         for target in found:
             with _writer(home, store, on_event) as writer:
                 name = f"{where.connection}/{target.plan.table.full_name}"
-                run = _begin(writer, "postgres", name, target.spec, tools, options, on_event)
+                run = _begin(writer, "postgres", name, {**target.spec, "follow": asked.follow}, tools, options, on_event)
                 run.recall_forgotten()
                 try:
                     with closing(run):
                         for notice in (*left, *target.notices):
                             run.notice(notice)
-                        fill_from_table(run, database, target.plan)
+                        fill(run, database, target.plan, follow=asked.follow, limit=options.slot_wal_bytes)
                     reports.append(run.close())
                 except OndolError as error:
                     if len(found) == 1:
@@ -157,7 +159,7 @@ def sync(
                     continue
                 try:
                     with closing(run):
-                        _fill_again(run, home, kind, spec, readers, reading)
+                        _fill_again(run, home, kind, spec, readers, reading, options)
                     reports.append(run.close())
                 except OndolError as error:
                     reports.append(run.report(str(error)))
@@ -183,10 +185,19 @@ def forget(home: Home, store: str, *, source: str | None = None, document: str |
             return Report(store, document, deleted=forgetting.forget_document(writer, document))
         if source is not None:
             row = forgetting.find_source(writer, source)
-            return Report(store, row.name, deleted=forgetting.forget_source(home, writer, row))
-        gone = sum(forgetting.forget_source(home, writer, row) for row in writer.sources())
+            return Report(store, row.name, deleted=_forget_source(home, writer, row, on_event))
+        gone = sum(_forget_source(home, writer, row, on_event) for row in writer.sources())
         writer.forget_store()
         return Report(store, "", deleted=gone)
+
+
+def _forget_source(home: Home, writer: Writer, row: SourceRow, on_event: OnEvent) -> int:
+    if row.state.get("slot"):
+        from ingest.postgres.slots import release
+
+        if left := release(home, row.spec, row.state):
+            on_event(Notice(writer.store, row.name, left))
+    return forgetting.forget_source(home, writer, row)
 
 
 @contextmanager
@@ -230,7 +241,7 @@ def _ingest_path(
     return run.close()
 
 
-def _fill_again(run: Run, home: Home, kind: str, spec: Mapping[str, Any], readers: Readers, reading: Reading) -> None:
+def _fill_again(run: Run, home: Home, kind: str, spec: Mapping[str, Any], readers: Readers, reading: Reading, options: Options) -> None:
     if kind == "files":
         path = Path(spec["path"])
         fill_from_files(run, look(path, readers, run.state), reading, folder=path.is_dir())
@@ -238,10 +249,10 @@ def _fill_again(run: Run, home: Home, kind: str, spec: Mapping[str, Any], reader
     from ingest.postgres.asked import plan_of
     from ingest.postgres.database import Database
     from ingest.postgres.dsn import Dsn
-    from ingest.postgres.table_source import fill_from_table
+    from ingest.postgres.follow import fill
 
     where = Dsn(spec["dsn"])
     password = Secrets(home.secrets, home.locks).get(where.secret_name)
     with Database(Dsn(spec["dsn"], password)) as database:
         plan, _ = plan_of(database, spec)
-        fill_from_table(run, database, plan)
+        fill(run, database, plan, follow=bool(spec.get("follow")), limit=options.slot_wal_bytes)

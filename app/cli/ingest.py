@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.ingest_slot import command as slots
 from app.cli.options import Into, Json
 from app.cli.output import Output, guarded
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ingest.report import Report
 
 command = typer.Typer(help="Fill stores from files and PostgreSQL. A running server need not stop.", no_args_is_help=True)
+command.add_typer(slots, name="slot")
 
 AllowDelete = Annotated[bool, typer.Option("--allow-delete", help="Also when most of a source has vanished: take it out of the store.")]
 
@@ -73,6 +75,9 @@ def postgres(
         typer.Option("--key", metavar="COLUMNS", help="What tells rows apart where the table has no primary key; TABLE=COLUMNS."),
     ] = None,
     parents: Annotated[bool, typer.Option("--parents/--no-parents", help="Say the names of what foreign keys point at.")] = True,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Let a logical slot of the database tell what changes, not a comparison; needs REPLICATION.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be read, with an example; write nothing.")] = False,
     allow_delete: AllowDelete = False,
     json: Json = False,
@@ -85,7 +90,8 @@ def postgres(
 
         given = {"text": text, "title": title, "key": key, "url": url, "metadata": metadata, "access": access_column}
         lists = {option: tuple(values or ()) for option, values in given.items()}
-        return Asked(tables=tuple(table or ()), schemas=tuple(schema or ()), query=query, name=name, parents=parents, **lists)
+        chosen = {"query": query, "name": name, "parents": parents, "follow": follow}
+        return Asked(tables=tuple(table or ()), schemas=tuple(schema or ()), **chosen, **lists)  # type: ignore[arg-type]
 
     if dry_run:
         from app.cli.ingest_preview import show
@@ -164,11 +170,16 @@ def forget(
     def work() -> None:
         from app.cli.standalone import prepared
         from app.core.paths import Home
+        from ingest.report import Event, Notice
         from ingest.sync import forget as take_out
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Notice):
+                out.note(event.text)
 
         home = Home.find()
         prepared(home, "ingest")
-        report = take_out(home, store, source=source or None, document=document or None)
+        report = take_out(home, store, source=source or None, document=document or None, on_event=tell)
         out.data({"event": "forgotten", "store": store, "deleted": report.deleted})
         out.text(f"{report.deleted} documents are forgotten.")
 
@@ -205,6 +216,7 @@ def _work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, a
                 unpacked_bytes=int(chosen.max_unpacked_megabytes * 1_000_000),
             ),
             delete_guard=chosen.delete_guard,
+            slot_wal_bytes=chosen.slot_wal_megabytes * 1_000_000,
             allow_delete=allow_delete,
         )
 

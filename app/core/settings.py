@@ -98,6 +98,9 @@ class IngestSettings(Struct, frozen=True):
     read_seconds: Annotated[float, Meta(description="Seconds that one file may take to be read", gt=0)] = 120
     read_memory_megabytes: Annotated[float, Meta(description="Memory that one file may take to be read", ge=100)] = 2000
     tesseract: Annotated[str, Meta(description="The program Tesseract, which reads scans and pictures; empty: the one on PATH")] = ""
+    slot_wal_megabytes: Annotated[
+        int, Meta(description="WAL that a database may keep for a followed table; with more, the whole table is compared instead", ge=1)
+    ] = 4000
     delete_guard: Annotated[float, Meta(description="A sync that would delete more than this share stops and asks", ge=0, le=1)] = 0.5
 
 

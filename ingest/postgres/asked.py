@@ -18,7 +18,7 @@ class Asked(msgspec.Struct, frozen=True):
     """Tables by names and patterns, whole schemas, or one query with its name.
 
     The other fields are said of all of them: `VALUE`, or of one: `TABLE=VALUE`; columns with commas. `parents`: whether the names of what
-    foreign keys point at come with a row.
+    foreign keys point at come with a row. `follow`: whether a slot of the database tells what changes.
     """
 
     tables: tuple[str, ...] = ()
@@ -32,6 +32,7 @@ class Asked(msgspec.Struct, frozen=True):
     metadata: tuple[str, ...] = ()
     access: tuple[str, ...] = ()
     parents: bool = True
+    follow: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ same, and a row that is as the book has it stays: so it doesn't matter where a r
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ MOST_MESSAGES = 200_000
 """Changes that are read one by one; with more of them it is quicker to compare the whole table."""
 
 
-def remembered(state: dict[str, Any]) -> Memory | None:
+def remembered(state: Mapping[str, Any]) -> Memory | None:
     """What a source's state says of its slot."""
     return msgspec.convert(state[SLOT], Memory) if state.get(SLOT) else None
 
@@ -43,6 +44,18 @@ def check(dsn: Dsn, plan: Plan) -> None:
     memory = new_memory(_tables(plan))
     with Slot(dsn, memory) as slot:
         _allowed(slot.facts(), dsn, plan, memory)
+
+
+def fill(run: Run, database: Database, plan: Plan, *, follow: bool, limit: int) -> None:
+    """Bring the store's documents in line with the table's rows, by its slot where it is followed; else an old slot goes."""
+    if follow:
+        fill_from_slot(run, database, plan, limit)
+        return
+    if (memory := remembered(run.state)) is not None:
+        let_go(database.dsn, memory)
+        run.remember(**{SLOT: None})
+        run.notice("The table is no longer followed: its slot is dropped.")
+    fill_from_table(run, database, plan)
 
 
 def fill_from_slot(run: Run, database: Database, plan: Plan, limit: int) -> None:

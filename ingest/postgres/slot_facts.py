@@ -107,7 +107,9 @@ def refusal(facts: Facts, memory: Memory, *, user: str, key: Sequence[str]) -> O
     if facts.standby:
         return _refused("This database is a standby: changes are followed on the primary.", "Name the primary, or leave --follow out.")
     if facts.kind not in ("r", "p") or facts.persistence != "p":
-        what = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}.get(facts.kind, "not kept in the WAL")
+        what = {"": "no table of the database", "v": "a view", "m": "a materialized view", "f": "a foreign table"}.get(
+            facts.kind, "not kept in the WAL"
+        )
         return _refused(f"{table} is {what}: its changes can't be followed.", "Leave --follow out.")
     if blind := [one.table for one in facts.identities if not _tells(one, key)]:
         # Publishing such a table would make its owner's own UPDATE and DELETE fail.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from ingest_world import World
@@ -47,10 +48,14 @@ class Followed:
     def notices(self) -> str:
         return "\n".join(event.text for event in self.world.events if isinstance(event, Notice))
 
+    def source(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Spec and state of the one source."""
+        ((spec, state),) = self.world.sql("SELECT spec, state FROM sources")
+        return json.loads(spec), json.loads(state)
+
     @property
     def memory(self) -> Memory:
-        ((state,),) = self.world.sql("SELECT state FROM sources")
-        found = remembered(json.loads(state))
+        found = remembered(self.source()[1])
         assert found is not None
         return found
 
