@@ -52,6 +52,7 @@ from models.embed_client import EmbedClient
 from models.engine.vectors import VectorSettings
 from models.installed import InstalledModel
 from models.library import Library
+from models.precision import Precisions
 
 log = logging.getLogger(__name__)
 LOCAL = "local"
@@ -95,6 +96,7 @@ def build(home: Home, settings: Settings) -> Server:
         logs=home.logs,
         threads=settings.models.threads,
         idle_seconds=settings.models.embedder_idle_minutes * 60 or math.inf,
+        precisions=Precisions(home.cache / "tuning"),
         installed=library.list,
     )
 

@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,6 +20,7 @@ from ingest.book.held import PORTION, Held, Seen
 from ingest.book.writer import SourceRow, Writer
 from ingest.chunking import DEFAULT, RULE, ChunkOptions, chunk, embedded_text
 from ingest.documents import Document, Failed, content_hash
+from ingest.embedders import Tools
 from ingest.keeping.failing import Failing, Retry
 from ingest.keeping.schedule import Schedule
 from ingest.readers.contract import DEFAULT as LIMITS
@@ -27,7 +28,7 @@ from ingest.readers.contract import Limits
 from ingest.report import Committed, Finished, ItemFailed, Notice, OnEvent, Report, Started
 
 if TYPE_CHECKING:  # numpy comes with it: a run that embeds nothing doesn't wait for that import
-    from models.embedder import Embedder, TokenCounter
+    from models.embedder import Embedder
 
 SETTLED = "settled"
 _ARRIVALS, _ARRIVED_LENGTH = 256, 1_000_000
@@ -57,30 +58,6 @@ class Options:
     reread: bool = False
     settle: float = 0.0
     wait: bool = True
-
-
-class Tools:
-    """The embedder and its token counter, made when first needed: each may be given as a function that makes it."""
-
-    def __init__(self, embedder: Embedder | Callable[[], Embedder], counter: TokenCounter | Callable[[], TokenCounter]) -> None:
-        self._embedder, self._counter = embedder, counter
-
-    @property
-    def known_embedder(self) -> Embedder | None:
-        """The embedder where that costs nothing."""
-        return cast("Embedder", self._embedder) if hasattr(self._embedder, "info") else None
-
-    def embedder(self) -> Embedder:
-        """The embedder, made now if need be."""
-        if not hasattr(self._embedder, "info"):
-            self._embedder = self._embedder()
-        return cast("Embedder", self._embedder)
-
-    def counter(self) -> TokenCounter:
-        """The counter, made now if need be."""
-        if not hasattr(self._counter, "offsets"):
-            self._counter = self._counter()
-        return self._counter
 
 
 @dataclass
@@ -131,8 +108,11 @@ class Run:
         self._after_commit: list[tuple[int, Callable[[], None]]] = []
         self._behind = 0
         self._began = time.monotonic()
-        if (embedder := tools.known_embedder) is not None:
-            self._use(embedder)
+
+    def _embedder(self) -> Embedder:
+        """As the store is embedded now, wherever that model is still here."""
+        current = self._writer.generation
+        return self._tools.embedder(current.fingerprint if current else "")
 
     def _use(self, embedder: Embedder) -> None:
         self._writer.use_generation(embedder.info.model, embedder.info.fingerprint, embedder.info.dimensions)
@@ -224,7 +204,7 @@ class Run:
             if before is not None and before.content_hash == hash and not self.reread:
                 self.keep_found([before.pk])
                 continue
-            embedder = self._tools.embedder()
+            embedder = self._embedder()
             pieces = chunk(document.title, document.blocks, self._tools.counter().offsets, embedder.info.max_tokens, self._options.chunk)
             hashes = tuple((piece, _text_hash(document, piece.heading, piece.text)) for piece in pieces)
             self._waiting[document.id] = Ready(document, hash, hashes)
@@ -271,7 +251,7 @@ class Run:
         """Embed what is new of the waiting documents (of the first `put`), write them in one transaction; how the store holds them now."""
         if not self._waiting:
             return {}
-        embedder = self._tools.embedder()
+        embedder = self._embedder()
         self._use(embedder)
         waiting = list(self._waiting.values())
         texts = {hash: _text(ready.document, piece.heading, piece.text) for ready in waiting for piece, hash in ready.chunks}

@@ -21,22 +21,21 @@ from ingest.book.engine import open_book, update_book
 from ingest.book.queries import SourceStatus
 from ingest.book.writer import SourceRow, Writer, open_writer
 from ingest.documents import Failed
+from ingest.embedders import Counting, Embedding, Tools
 from ingest.file_source import fill_from_files, look
 from ingest.files import file_id, find
+from ingest.generations import prepare, renew
 from ingest.index.files import taken_in
 from ingest.readers.registry import Readers
 from ingest.reading.client import Reading
 from ingest.report import Event, ItemFailed, Notice, OnEvent, Report, Waiting, merged
-from ingest.run import Options, Run, Tools, closing
+from ingest.run import Options, Run, closing
 from ingest.secrets import Secrets
 
 if TYPE_CHECKING:
     from ingest.postgres.asked import Asked
     from ingest.postgres.preview import Preview
-    from models.embedder import Embedder, TokenCounter
 
-Embedding: TypeAlias = "Embedder | Callable[[], Embedder]"
-Counting: TypeAlias = "TokenCounter | Callable[[], TokenCounter]"
 DEFAULTS = Options()
 
 
@@ -64,7 +63,8 @@ def ingest_files(
         reports = [_ingest_path(writer, path, readers, reading, tools, options, on_event) for path in paths]
         if not writer.sources():
             writer.forget_store()  # made for paths that all lead nowhere
-        return merged(reports, store)
+    renew(home, store, tools, on_event)
+    return merged(reports, store)
 
 
 def ingest_postgres(
@@ -113,6 +113,7 @@ def ingest_postgres(
                         raise
                     reports.append(run.report(str(error)))
             left = []
+    renew(home, store, tools, on_event)
     return reports
 
 
@@ -163,6 +164,11 @@ def sync(
                     reports.append(run.close())
                 except OndolError as error:
                     reports.append(run.report(str(error)))
+    for name in dict.fromkeys(name for name, *_ in known):
+        try:
+            renew(home, name, tools, on_event)
+        except OndolError as error:
+            reports.append(Report(name, "", error=str(error)))
     return reports
 
 
@@ -210,6 +216,7 @@ def _writer(home: Home, store: str, on_event: OnEvent, *, create: bool = True, w
 
 def _begin(writer: Writer, kind: str, name: str, spec: Mapping[str, Any], tools: Tools, options: Options, on_event: OnEvent) -> Run:
     """A run over a source, made or known. Its labels stay as they were, unless new ones are given."""
+    prepare(writer, tools, on_event)
     before = next((row.spec for row in writer.sources() if (row.kind, row.name) == (kind, name)), {})
     labels = {
         "access": before.get("access", []) if options.access is None else list(options.access),

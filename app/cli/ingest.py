@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.ingest_generation import command as generations
 from app.cli.ingest_slot import command as slots
 from app.cli.options import Into, Json
 from app.cli.output import Output, guarded
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ingest.report import Report
 
 command = typer.Typer(help="Fill stores from files and PostgreSQL. A running server need not stop.", no_args_is_help=True)
+command.add_typer(generations, name="generation")
 command.add_typer(slots, name="slot")
 
 AllowDelete = Annotated[bool, typer.Option("--allow-delete", help="Also when most of a source has vanished: take it out of the store.")]
@@ -195,8 +197,7 @@ def _at(at: float | None) -> str:
 def _work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, allow_delete: bool) -> None:
     def work() -> int:
         from app.cli.progress import Shown
-        from app.cli.standalone import embedder as make_embedder
-        from app.cli.standalone import embedding_model, prepared
+        from app.cli.standalone import embedders, embedding_model, prepared
         from app.core.paths import Home
         from ingest.chunking import ChunkOptions
         from ingest.readers.contract import TESSERACT, Limits
@@ -226,7 +227,7 @@ def _work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, a
             return ModelTokenCounter(embedding_model(home, settings))
 
         with Shown(out) as shown:
-            tools = {"embedder": lambda: make_embedder(home, settings), "counter": counter, "on_event": shown.event, "options": options}
+            tools = {"embedder": embedders(home, settings), "counter": counter, "on_event": shown.event, "options": options}
             reports = run(home, tools)
         for report in reports:
             _tell(out, report)

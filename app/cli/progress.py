@@ -10,6 +10,7 @@ import rich.console
 import rich.progress
 
 from app.cli.output import Output
+from ingest.generations import Renewed, Renewing
 from ingest.report import Committed, Event, Finished, Notice, Started, Waiting
 
 
@@ -48,6 +49,13 @@ class Shown:
                 self._bar.update(self._tasks[source], completed=items, chunks=chunks)
             case Waiting(store=store, holder=holder):
                 self._out.note(f"Waiting: the store '{store}' is being written by {holder}.")
+            case Renewing(store=store, model=model, done=done, total=total):
+                name = f"{store}: embedding anew with {model}"
+                if name not in self._tasks:
+                    self._tasks[name] = self._bar.add_task(name, total=total, chunks=total)
+                self._bar.update(self._tasks[name], completed=done, total=total)
+            case Renewed(store=store, model=model):
+                self._out.note(f"The store '{store}' is searched with {model} from now on.")
             case Notice(text=text):
                 self._out.note(f"note: {text}")
             case _:

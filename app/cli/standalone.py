@@ -7,14 +7,17 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from app.core.credentials import api_key
+from app.core.errors import ModelNotFound
 from app.core.paths import Home
 from app.core.records import Context, SearchQuery
 from app.core.server_record import running
 from app.core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from ingest.embedders import Embedders
     from models.embedder import Embedder
     from models.installed import InstalledModel
+    from models.precision import Precisions
 
 
 def prepared(home: Home, process: str) -> Settings:
@@ -51,7 +54,39 @@ def embedder(home: Home, settings: Settings) -> Embedder:
         return RemoteEmbedder.connect(server.address, api_key(home), [embedder_info(model, precision) for precision in PRECISIONS])
     from models.sentence import open_embedder
 
-    return open_embedder(model, settings.models.threads)
+    return open_embedder(model, settings.models.threads, precisions=precisions(home))
+
+
+def embedders(home: Home, settings: Settings) -> Embedders:
+    """The embedder in use, and those that stores were filled with before it: each made when it is needed."""
+    from ingest.embedders import Embedders
+
+    def fingerprints() -> frozenset[str]:
+        try:
+            return precisions(home).fingerprints(embedding_model(home, settings))
+        except ModelNotFound:
+            return frozenset()
+
+    def older(fingerprint: str) -> Embedder | None:
+        from models.library import Library
+        from models.precision import by_fingerprint
+
+        found = by_fingerprint(Library(home.models).list(), fingerprint)
+        if found is None:
+            return None
+        from models.sentence import open_embedder
+
+        model, precision = found
+        return open_embedder(model, settings.models.threads, precision=precision)
+
+    return Embedders(lambda: embedder(home, settings), fingerprints, older)
+
+
+def precisions(home: Home) -> Precisions:
+    """How exactly each embedding model calculates on this machine, as far as that was measured."""
+    from models.precision import Precisions
+
+    return Precisions(home.cache / "tuning")
 
 
 def search(home: Home, store: str, query: str, limit: int) -> list[dict[str, Any]]:
@@ -72,6 +107,7 @@ def search(home: Home, store: str, query: str, limit: int) -> list[dict[str, Any
             logs=home.logs,
             threads=settings.models.threads,
             idle_seconds=60,
+            precisions=precisions(home),
             installed=Library(home.models).list,
         )
         try:

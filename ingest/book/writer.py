@@ -91,10 +91,8 @@ class Writer:
             if found is None:
                 found = connection.execute(insert(stores).values(name=store, created_at=clock()).returning(stores.c.id)).scalar_one()
             self.store_id = int(found)
-            row = connection.execute(
-                select(generations).where(generations.c.store_id == self.store_id, generations.c.state == "current")
-            ).first()
-        self.generation = Generation(row.id, row.model, row.fingerprint, row.dimensions) if row else None
+        self.generation: Generation | None = None
+        self.look_again()
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[Connection]:
@@ -106,6 +104,19 @@ class Writer:
         with translated(), self._engine.connect() as connection:
             yield connection
 
+    @property
+    def engine(self) -> Engine:
+        """The book, open for writing as long as this writer."""
+        return self._engine
+
+    def look_again(self) -> None:
+        """The current generation, after it was swapped under this writer's lock."""
+        with self._look() as connection:
+            row = connection.execute(
+                select(generations).where(generations.c.store_id == self.store_id, generations.c.state == "current")
+            ).first()
+        self.generation = Generation(row.id, row.model, row.fingerprint, row.dimensions) if row else None
+
     def use_generation(self, model: str, fingerprint: str, dimensions: int) -> Generation:
         """The current generation, begun where the store has none or is empty. Conflict: it was filled by another embedder."""
         if self.generation and self.generation.fingerprint == fingerprint:
@@ -116,7 +127,7 @@ class Writer:
                 raise Conflict(
                     f'The store "{self.store}" was filled with the embedder {self.generation.model}, and the one in use now is {model} '
                     f"(or the same in another precision): their vectors can't be compared.",
-                    hint="Choose the old embedder again, or ingest into a new store, or empty this one with `ondol ingest forget`.",
+                    hint="`ondol ingest sync` embeds the store anew; or choose the old embedder again.",
                 )
             if self.generation:
                 connection.execute(delete(outbox).where(outbox.c.generation_id == self.generation.id))

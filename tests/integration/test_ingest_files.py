@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from ingest_world import CountingEmbedder, World
 
-from app.core.errors import BadRequest, Conflict, NotFound, StoreNotFound
+from app.core.errors import BadRequest, NotFound, StoreNotFound
 from app.core.locks import FileLock
 from ingest.chunking import ChunkOptions
+from ingest.embedders import Tools
 from ingest.readers.contract import Limits
 from ingest.report import Committed, Finished, ItemFailed, Started, Waiting
-from ingest.run import Tools
 from ingest.sync import ingest_files, sync
 from models.hash_embedder import WordCounter
 
@@ -131,13 +131,14 @@ def test_paths_that_all_lead_nowhere_leave_no_store_behind(world, folder):
     assert world.sql("SELECT count(*) FROM stores") == [(0,)]
 
 
-def test_a_store_of_another_embedder_fails_its_sources_in_a_sync_and_the_other_stores_go_on(world, folder):
+def test_a_sync_embeds_the_store_of_another_embedder_anew_and_leaves_the_other_stores_as_they_are(world, folder):
     world.files(folder)
     world.embedder = CountingEmbedder("other")
     world.files(folder, store="zoo")
     first, second = sync(world.home, None, world.embedder, WordCounter())
-    assert "filled with the embedder hash" in first.error
-    assert second.unchanged == 4
+    assert (first.unchanged, second.unchanged) == (4, 4)
+    current = "SELECT s.name, g.model FROM generations g JOIN stores s ON s.id = g.store_id WHERE g.state = 'current' ORDER BY 1"
+    assert world.sql(current) == [("notes", "other"), ("zoo", "other")]
 
 
 def test_failures_are_counted_over_runs_and_forgotten_when_the_file_is_right(world, folder):
@@ -251,14 +252,10 @@ def test_a_document_longer_than_a_batch_is_written_whole(world, folder):
     world.check()
 
 
-def test_a_store_filled_by_another_embedder_is_refused_unless_it_is_empty(world, folder):
+def test_an_empty_store_begins_with_the_embedder_in_use_and_keeps_nothing_of_the_one_before(world, folder):
     world.files(folder)
-    world.embedder = CountingEmbedder("other")
-    with pytest.raises(Conflict, match="filled with the embedder hash"):
-        world.files(folder)
     for file in folder.iterdir():
         file.unlink()
-    world.embedder = CountingEmbedder()
     world.sync()
     (folder / "a.txt").write_text("again")
     world.embedder = CountingEmbedder("other")
@@ -374,5 +371,5 @@ def test_tools_are_taken_ready_made_or_made_when_needed():
     embedder, counter = CountingEmbedder(), WordCounter()
     assert Tools(embedder, counter).embedder() is embedder
     lazy = Tools(lambda: embedder, lambda: counter)
-    assert lazy.known_embedder is None
+    assert lazy.fingerprints() is None
     assert (lazy.embedder(), lazy.counter()) == (embedder, counter)

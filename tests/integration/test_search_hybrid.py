@@ -31,7 +31,9 @@ class Shattered:
 class Dead:
     """A vector leg whose worker has died."""
 
-    async def query(self, store: str, vector: bytes, limit: int, allowed: Restriction | None = None) -> list[tuple[int, float]]:
+    async def query(
+        self, store: str, vector: bytes, limit: int, allowed: Restriction | None = None, *, generation: str = ""
+    ) -> list[tuple[int, float]]:
         raise WorkerDied()
 
 
