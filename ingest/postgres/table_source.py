@@ -52,7 +52,8 @@ class _Comparison:
 
     def look(self, snapshot: Snapshot) -> Mark | None:
         """Fill the spool with the keys of rows to read, tell the run what is as it was; the mark that this leaves."""
-        before, now, run = read_mark(self._run.settled), snapshot.mark, self._run
+        run, now = self._run, snapshot.mark
+        before = None if run.reread else read_mark(run.settled)
         distance = reach(before, now)
         if self._plan.key not in self._plan.table.keys:
             self._refuse_doubles(snapshot)
@@ -92,7 +93,7 @@ class _Comparison:
                 self.silent += 1
                 if held is not None:
                     self._gone.append(id)
-            elif held is not None and (row_hash is None or held.content_hash == self._hash_of(row_hash)):
+            elif held is not None and not run.reread and (row_hash is None or held.content_hash == self._hash_of(row_hash)):
                 kept.append(held.pk)
             elif not run.forgotten(id):
                 changed.append(key)
