@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 from sqlalchemy import Connection, create_engine
-from sqlalchemy import text as sql
 from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import Deadline, OndolError, UpstreamError
 from ingest.documents import Document
 from ingest.postgres import catalogue
-from ingest.postgres.connecting import connect
+from ingest.postgres.connecting import CONNECT_SECONDS, connect
 from ingest.postgres.dsn import Dsn, denied, query_fault
 from ingest.postgres.ground import ground
 from ingest.postgres.plan import Plan, TableInfo
@@ -41,22 +41,35 @@ _SESSION = (
     "SET LOCAL datestyle = 'ISO'",
     "SET LOCAL intervalstyle = 'postgres'",
     "SET LOCAL extra_float_digits = 1",
-    "SET LOCAL statement_timeout = '600s'",
-    "SET LOCAL lock_timeout = '10s'",
 )
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds to wait for a connection (2 or more), for one statement, and for somebody else's lock."""
+
+    connect: int = CONNECT_SECONDS
+    statement: float = 600
+    lock: float = 10
+
+
+FOR_RUNS = Patience()
 
 
 class Database:
     """A database read-only. Blocking. Every error is an `OndolError` that says what to do; none holds the password."""
 
-    def __init__(self, dsn: Dsn) -> None:
-        self.dsn = dsn
+    def __init__(self, dsn: Dsn, patience: Patience = FOR_RUNS) -> None:
+        self.dsn, self._patience = dsn, patience
+        limits = (f"SET LOCAL statement_timeout = {patience.statement * 1000:.0f}", f"SET LOCAL lock_timeout = {patience.lock * 1000:.0f}")
+        # In one message: over a slow line each answer is waited for.
+        self._session = "; ".join((*_SESSION, *limits))
         # Connections are made here and not by URL, so that no URL with a password exists. The pool asks first whether its
         # connection still lives: between two readings lies the embedding of thousands of rows.
         self._engine = create_engine("postgresql+psycopg://", creator=self._connect, pool_size=1, max_overflow=0, pool_pre_ping=True)
 
     def _connect(self) -> psycopg.Connection[Any]:
-        return connect(self.dsn)
+        return connect(self.dsn, seconds=self._patience.connect)
 
     def __enter__(self) -> Self:
         return self
@@ -69,8 +82,7 @@ class Database:
         try:
             with self._engine.connect() as plain:
                 connection = plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-                for statement in _SESSION:
-                    connection.execute(sql(statement))
+                connection.exec_driver_sql(self._session)
                 yield connection
         except OndolError:
             raise

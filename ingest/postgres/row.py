@@ -7,7 +7,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -24,6 +24,11 @@ _ESCAPES = str.maketrans({"%": "%25", ",": "%2C", "/": "%2F", "#": "%23"})
 def row_key(values: Sequence[str]) -> str:
     """The last part of a row's id. Marks that have a meaning in ids are escaped, so that no two keys look alike."""
     return ",".join(value.translate(_ESCAPES) for value in values)
+
+
+def key_values(key: str) -> tuple[str, ...]:
+    """The values that `row_key` was made of."""
+    return tuple(unquote(part) for part in key.split(","))
 
 
 def row_document(
