@@ -32,30 +32,60 @@ def embedded_server() -> Iterator[str]:
         server.cleanup()
 
 
+class Cluster:
+    """A cluster of the machine's own PostgreSQL in a folder of its own, started and stopped at will."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.programs, self.folder, self.data = programs, folder, folder / "data"
+        self._user: dict[str, str] = {}
+        if sys.platform != "win32" and os.geteuid() == 0:
+            self._user = {"user": "postgres", "group": "postgres"}
+            shutil.chown(folder, "postgres", "postgres")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.dsn = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
+        rules = self.data / "pg_hba.conf"
+        rules.write_text("local all reader scram-sha-256\nhost all reader all scram-sha-256\n" + rules.read_text())
+
+    def run(self, program: str, *arguments: object, quiet: bool = True) -> None:
+        """One of PostgreSQL's programs, as the cluster's user."""
+        command = [self.programs / program, *map(str, arguments)]
+        subprocess.run(command, check=True, capture_output=quiet, cwd=self.folder, **self._user)  # type: ignore[call-overload]
+
+    def own(self, file: Path) -> None:
+        """Give a file to the cluster's user."""
+        if self._user:
+            shutil.chown(file, self._user["user"], self._user["group"])
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        options += " -c wal_level=logical -c max_replication_slots=40"
+        self.run("pg_ctl", "-D", self.data, "-o", options, "-w", "-l", self.folder / "log", "start", quiet=False)
+
+    def stop(self, how: str = "fast") -> None:
+        self.run("pg_ctl", "-D", self.data, "-m", how, "-w", "stop")
+
+
 @contextlib.contextmanager
-def system_server() -> Iterator[str]:
+def system_cluster() -> Iterator[Cluster]:
+    """Not started yet; its folder goes at the end."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "")]
     if not found[-1].name:
         pytest.skip("this machine has no PostgreSQL of its own")
-    programs = found[-1].parent
     folder = Path(tempfile.mkdtemp(prefix="pg"))
-    as_user: dict[str, str] = {}
-    if sys.platform != "win32" and os.geteuid() == 0:
-        as_user = {"user": "postgres", "group": "postgres"}
-        shutil.chown(folder, "postgres", "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c wal_level=logical -c max_replication_slots=40"
-    run = {"check": True, "capture_output": True, "cwd": folder, **as_user}
-    subprocess.run([programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"], **run)
-    rules = folder / "data" / "pg_hba.conf"
-    rules.write_text("local all reader scram-sha-256\nhost all reader all scram-sha-256\n" + rules.read_text())
-    subprocess.run(
-        [programs / "pg_ctl", "-D", folder / "data", "-o", options, "-w", "-l", folder / "log", "start"], **{**run, "capture_output": False}
-    )
     try:
-        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        yield Cluster(found[-1].parent, folder)
     finally:
-        subprocess.run([programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"], **run)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def system_server() -> Iterator[str]:
+    with system_cluster() as cluster:
+        cluster.start()
+        try:
+            yield cluster.dsn
+        finally:
+            cluster.stop("immediate")
