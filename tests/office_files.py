@@ -59,9 +59,9 @@ def p(text: str, style: str = "", extra: str = "") -> str:
     return f'<w:p><w:pPr><w:pStyle w:val="{style}"/>{extra}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>'
 
 
-def pptx(slides: Sequence[str], title: str = "", notes: Mapping[int, str] | None = None, charts: Mapping[int, str] | None = None) -> bytes:
-    """A PPTX of these shape trees; `notes` and `charts` (as rId2) by the number of their slide."""
-    notes, charts = notes or {}, charts or {}
+def pptx(slides: Sequence[str], title: str = "", notes: Mapping[int, str] | None = None, **others: Mapping[int, str]) -> bytes:
+    """A PPTX of these shape trees; `notes` (shapes), `charts` (as rId2) and `comments` by the number of their slide."""
+    notes = notes or {}
     members = {
         "_rels/.rels": links(("officeDocument", "ppt/presentation.xml"), ("metadata/core-properties", "docProps/core.xml")),
         "docProps/core.xml": core(title),
@@ -72,12 +72,15 @@ def pptx(slides: Sequence[str], title: str = "", notes: Mapping[int, str] | None
     }
     for at, shapes in enumerate(slides, 1):
         members[f"ppt/slides/slide{at}.xml"] = f"<p:sld {A}><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:sld>"
-        pointers = [("notesSlide", f"../notesSlides/notes{at}.xml"), ("chart", f"../charts/chart{at}.xml")]
+        pointers = [
+            ("notesSlide", f"../notesSlides/notes{at}.xml"),
+            ("chart", f"../charts/{at}.xml"),
+            ("comments", f"../comments/{at}.xml"),
+        ]
         members[f"ppt/slides/_rels/slide{at}.xml.rels"] = links(*pointers)
         if at in notes:
             members[f"ppt/notesSlides/notes{at}.xml"] = f"<p:notes {A}><p:cSld><p:spTree>{notes[at]}</p:spTree></p:cSld></p:notes>"
-        if at in charts:
-            members[f"ppt/charts/chart{at}.xml"] = charts[at]
+        members |= {f"ppt/{kind}/{at}.xml": parts[at] for kind, parts in others.items() if at in parts}
     return zipped(members)
 
 

@@ -15,6 +15,8 @@ from ingest.readers.office.ooxml import Package
 # Words that were deleted or moved away under "track changes", field codes, and the fallback of what was already said.
 _UNSAID = frozenset(["del", "moveFrom", "delText", "instrText", "delInstrText", "Fallback", "rPr", "pPr", "sdtPr", "rt", "annotationRef"])
 _BREAKS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "ptab": "\t"}
+# A formula on one line: "(a+b)/2", "r^2", "x_i".
+_MATH = {"num": "", "den": "/", "sup": "^", "sub": "_", "rad": "√"}
 _NOTES = {"footnoteReference": "Footnote", "endnoteReference": "Endnote", "commentReference": "Comment"}
 
 
@@ -82,6 +84,8 @@ class _Reading:
 
     def _paragraph(self, element: Element) -> Iterator[Item]:
         look = self._styles.look(child(element, "pPr"))
+        if look.contents:
+            return
         words = _Words()
         words.take(element)
         text = said("".join(words.said))
@@ -151,8 +155,19 @@ class _Words:
                 self.notes.append((_NOTES[kind], attribute(one, "id")))
             elif kind == "txbxContent":
                 self.boxes.append(one)
+            elif kind in _MATH:
+                self._formula(kind, one)
+            elif kind == "naryPr":
+                sign = child(one, "chr")
+                self.said.append("∫" if sign is None else attribute(sign, "val"))
             elif kind not in _UNSAID:
                 self.take(one)
+
+    def _formula(self, kind: str, part: Element) -> None:
+        before = len(self.said)
+        self.take(part)
+        text = "".join(self.said[before:])
+        self.said[before:] = [_MATH[kind], text if len(text) < 2 else f"({text})"] if text else []
 
 
 def _inside(parent: Element, wanted: str) -> Iterator[Element]:

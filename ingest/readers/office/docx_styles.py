@@ -9,6 +9,7 @@ from ingest.readers.office.markup import Element, attribute, child, children, nu
 from ingest.readers.office.numbering import Level, Numbering
 
 _HEADING = re.compile(r"(?:heading|제목|überschrift|titre|título|見出し|标题)\s*(\d)", re.IGNORECASE)
+_CONTENTS = re.compile(r"(?:toc|목차|차례)\s*\d", re.IGNORECASE)
 _TITLES = frozenset(["title", "제목"])
 _PLAIN_TABLES = frozenset(["", "tablenormal", "normal table", "tablegrid", "table grid", "표 구분선", "표준 표", "일반 표"])
 _BODY_TEXT = 9
@@ -32,12 +33,16 @@ _STYLES = {
 
 @dataclass(frozen=True)
 class Look:
-    """`heading`: its level from 1, or 0. `list_id` and `level`: the list that numbers it; `level` counts from 0."""
+    """`heading`: its level from 1, or 0. `list_id` and `level`: the list that numbers it; `level` counts from 0.
+
+    `contents`: a line of the table of contents, which repeats a heading.
+    """
 
     heading: int = 0
     title: bool = False
     list_id: str = ""
     level: int = 0
+    contents: bool = False
 
     @property
     def listed(self) -> bool:
@@ -83,7 +88,8 @@ class Styles:
         numbered = [part for one in chain if (part := child(_own(one), "numPr")) is not None]
         list_id = next((id for one in numbered if (id := _value(one, "numId"))), "")
         depth = next((at for one in numbered if (at := _value(one, "ilvl"))), "0")
-        return Look(1 if title else level, title, list_id if list_id in self._counters else "", number(depth))
+        contents = bool(names) and _CONTENTS.fullmatch(names[0]) is not None
+        return Look(1 if title else level, title, list_id if list_id in self._counters else "", number(depth), contents)
 
     def label(self, look: Look) -> str:
         """The number that the paragraph is shown with; counts it."""

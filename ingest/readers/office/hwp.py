@@ -71,7 +71,7 @@ class _Reading:
             if _id(control) == "secd" and len(control.data) >= _OUTLINE_AT + 2:
                 self._styles.begin_section(struct.unpack_from("<H", control.data, _OUTLINE_AT)[0])
         look = self._styles.look(shape, style)
-        text = spelled("".join(words.said)).strip()
+        text = "" if look.contents else spelled("".join(words.said)).strip()
         label = self._styles.label(look) if text else ""
         if look.title and not self.title:
             self.title = " ".join(text.split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingest.readers.office.hwp_file import Record
 from ingest.readers.office.numbering import Level, Numbering
@@ -21,18 +21,23 @@ NUMBER_STYLES = (
 _LEVELS = 7
 _HIGHEST_START = 10_000
 _TITLE = re.compile(r"(?:큰\s*|문서\s*|대\s*)?제목|title|document title", re.IGNORECASE)
+_CONTENTS = re.compile(r"(?:차례|목차|toc)\s*\d", re.IGNORECASE)
 _HEADING = re.compile(r"(?:작은|중간|소|중)\s*제목|(?:제목|heading)\s*(\d)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Look:
-    """`kind` of head, its `level` from 0, and which numbering it counts with; a heading may also be one by the name of its style."""
+    """`kind` of head, its `level` from 0, and which numbering it counts with; a heading may also be one by the name of its style.
+
+    `contents`: a line of the table of contents, which repeats a heading.
+    """
 
     kind: int = NONE
     level: int = 0
     list_id: int = 0
     heading: int = 0
     title: bool = False
+    contents: bool = False
 
     @property
     def listed(self) -> bool:
@@ -40,14 +45,22 @@ class Look:
         return self.kind in (NUMBER, POINT)
 
 
-def heading_level(style: str) -> tuple[int, bool]:
-    """What a style's name says: the level of a heading from 1 (0: none), and whether it is the title of the document."""
+def named(style: str) -> Look:
+    """What a style's name alone says of a paragraph."""
     name = " ".join(style.split())
     if _TITLE.fullmatch(name):
-        return 1, True
+        return Look(heading=1, title=True)
     if found := _HEADING.fullmatch(name):
-        return int(found.group(1) or 2), False
-    return 0, False
+        return Look(heading=int(found.group(1) or 2))
+    return Look(contents=_CONTENTS.fullmatch(name) is not None)
+
+
+def dressed(style: Look, shape: tuple[int, int, int], outline: int) -> Look:
+    """A style with a shape: (kind of head, level, numbering). An outline counts with the numbering that its section names."""
+    kind, level, list_id = shape
+    if kind == OUTLINE:
+        return replace(style, kind=kind, level=level, list_id=outline, heading=style.heading or level + 1)
+    return replace(style, kind=kind, level=level, list_id=list_id)
 
 
 class Styles:
@@ -62,7 +75,7 @@ class Styles:
                 found[record.tag].append(record)
             stack += reversed(record.inside)
         self._shapes = [_shape(record.data) for record in found[PARAGRAPH_SHAPE]]
-        self._styles = [heading_level(_style_name(record.data)) for record in found[STYLE]]
+        self._styles = [named(_style_name(record.data)) for record in found[STYLE]]
         self._numberings = [Numbering(_levels(record.data)) for record in found[NUMBERING]]
         self._outline = 0
 
@@ -72,11 +85,8 @@ class Styles:
 
     def look(self, shape: int, style: int) -> Look:
         """What a paragraph of this shape and style is."""
-        kind, level, list_id = self._shapes[shape] if shape < len(self._shapes) else (NONE, 0, 0)
-        heading, title = self._styles[style] if style < len(self._styles) else (0, False)
-        if kind == OUTLINE:
-            return Look(kind, level, self._outline, heading or level + 1, title)
-        return Look(kind, level, list_id, heading, title)
+        worn = self._shapes[shape] if shape < len(self._shapes) else (NONE, 0, 0)
+        return dressed(self._styles[style] if style < len(self._styles) else Look(), worn, self._outline)
 
     def label(self, look: Look) -> str:
         """The number that the paragraph is shown with; counts it."""

@@ -74,7 +74,7 @@ class _Reading:
         for run in children(element, "run"):
             struck = _take(run, words, hanging, struck)
         look = self._styles.look(attribute(element, "paraPrIDRef"), attribute(element, "styleIDRef"))
-        text = spelled("".join(words)).strip()
+        text = "" if look.contents else spelled("".join(words)).strip()
         label = self._styles.label(look) if text else ""
         if look.title and not self.title:
             self.title = " ".join(text.split())

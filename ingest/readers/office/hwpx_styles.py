@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingest.readers.office.hwp_styles import NONE, NUMBER, OUTLINE, POINT, Look, heading_level
+from ingest.readers.office.hwp_styles import NONE, NUMBER, OUTLINE, POINT, Look, dressed, named
 from ingest.readers.office.markup import Element, attribute, child, children, descendants, number
 from ingest.readers.office.numbering import Level, Numbering
 
@@ -33,7 +33,7 @@ class Styles:
             return [] if header is None else list(descendants(header, wanted))
 
         self._shapes = {attribute(one, "id"): _shape(child(one, "heading")) for one in found("paraPr")}
-        self._styles = {attribute(one, "id"): heading_level(attribute(one, "name")) for one in found("style")}
+        self._styles = {attribute(one, "id"): named(attribute(one, "name")) for one in found("style")}
         self._numberings = {number(attribute(one, "id")): Numbering(_levels(one)) for one in found("numbering")}
         self._outline = 0
 
@@ -43,11 +43,7 @@ class Styles:
 
     def look(self, shape: str, style: str) -> Look:
         """What a paragraph of this shape and style is."""
-        kind, level, list_id = self._shapes.get(shape, (NONE, 0, 0))
-        heading, title = self._styles.get(style, (0, False))
-        if kind == OUTLINE:
-            return Look(kind, level, self._outline, heading or level + 1, title)
-        return Look(kind, level, list_id, heading, title)
+        return dressed(self._styles.get(style, Look()), self._shapes.get(shape, (NONE, 0, 0)), self._outline)
 
     def label(self, look: Look) -> str:
         """The number that the paragraph is shown with; counts it."""

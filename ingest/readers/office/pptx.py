@@ -24,9 +24,10 @@ class PptxReader:
         """One document; a block's page is its slide."""
         package = Package.open(file, "pptx")
         slides = [part for id in _slide_ids(package) if (part := package.by_id(package.main, id))]
-        items = [item for page, part in enumerate(slides[: file.limits.pages], 1) for item in _Slide(package, part, page).items()]
-        first = next((item.text for item in items if isinstance(item, Heading)), "")
-        yield Document(file.id, title := title_of(package.title(), first or file.stem), tuple(placed(items, title)))
+        read = [_Slide(package, part, page) for page, part in enumerate(slides[: file.limits.pages], 1)]
+        items = [item for slide in read for item in slide.items()]
+        title = title_of(package.title(), next((slide.title for slide in read if slide.title), file.stem))
+        yield Document(file.id, title, tuple(placed(items, title)))
 
 
 def _slide_ids(package: Package) -> Iterator[str]:
@@ -40,6 +41,7 @@ class _Slide:
 
     def __init__(self, package: Package, part: str, page: int) -> None:
         self._package, self._part, self._page = package, part, page
+        self.title = ""
 
     def items(self) -> Iterator[Item]:
         """The title, what stands below it, and the notes."""
@@ -48,8 +50,10 @@ class _Slide:
         titles = [shape for shape in shapes if _place(shape) in _TITLES and _text(shape)]
         below = [item for shape in shapes if shape not in titles[:1] and _place(shape) not in _RUNNING for item in self._shape(shape)]
         below += self._notes()
-        if titles or below:
-            yield Heading(1, " ".join(_text(titles[0]).split()) if titles else f"Slide {self._page}", self._page)
+        below += self._comments()
+        self.title = " ".join(_text(titles[0]).split()) if titles else ""
+        if self.title or below:
+            yield Heading(1, self.title or f"Slide {self._page}", self._page)
         yield from below
 
     def _notes(self) -> Iterator[Item]:
@@ -58,6 +62,15 @@ class _Slide:
         text = "\n".join(_text(shape) for shape in shapes if _place(shape) not in _RUNNING).strip()
         if text:
             yield Block(f"Notes: {text}", page=self._page)
+
+    def _comments(self) -> Iterator[Item]:
+        part = self._package.linked(self._part, "comments")
+        for comment in descendants(self._package.xml(part), "cm", "reply") if part else ():
+            # Its text stands plain in older files, in paragraphs in newer ones.
+            plain = child(comment, "text")
+            text = _text(comment) if plain is None else said(plain.text or "")
+            if text:
+                yield Block(f"Comment: {text}", page=self._page)
 
     def _shape(self, shape: Element) -> Iterator[Item]:
         if name(shape) == "graphicFrame":

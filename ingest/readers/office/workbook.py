@@ -14,7 +14,7 @@ from ingest.documents import Block, Document, Failed, tidy
 from ingest.readers.contract import FileContent
 from ingest.readers.office import compound
 from ingest.readers.office.grid import is_number
-from ingest.readers.office.markup import missing_library, parse
+from ingest.readers.office.markup import missing_library
 from ingest.readers.rows import row_text
 from ingest.readers.unzip import Unzipped
 
@@ -94,8 +94,6 @@ def _refuse_unreadable(file: FileContent) -> None:
         raise ItemError("is protected by a password.", hint="Save a copy without one.")
     for part in parts.names:
         data = parts.read(part)
-        if part.lower() == "xl/workbook.xml":
-            parse(data, part)
         if _SHEET.fullmatch(part) and _area(data) > LARGEST_AREA:
             raise ItemError(
                 f"has a sheet whose filled cells lie too far apart ({part}).",

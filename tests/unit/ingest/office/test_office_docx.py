@@ -12,6 +12,7 @@ STYLES = """
 <w:style w:type="paragraph" w:styleId="1"><w:name w:val="heading 1"/></w:style>
 <w:style w:type="paragraph" w:styleId="2"><w:name w:val="제 2 수준"/><w:pPr><w:outlineLvl w:val="1"/></w:pPr></w:style>
 <w:style w:type="paragraph" w:styleId="2b"><w:name w:val="Own"/><w:basedOn w:val="2"/></w:style>
+<w:style w:type="paragraph" w:styleId="C1"><w:name w:val="toc 1"/></w:style>
 <w:style w:type="table" w:styleId="Fancy"><w:name w:val="Grid Accent"/></w:style>
 """
 NUMBERING = """
@@ -113,6 +114,23 @@ def test_a_table_inside_a_cell_follows_its_row_and_a_frame_of_one_cell_is_plain_
     frame = f"<w:tbl>{row(cell('틀 안의 글'))}</w:tbl>"
     found = one(READER, "a.docx", docx(table + frame))
     assert [(block.kind, block.text) for block in found.blocks] == [("row", "밖1 | 밖2"), ("row", "안1 | 안2"), ("text", "틀 안의 글")]
+
+
+def test_lines_of_the_table_of_contents_are_left_out():
+    assert said(READER, "a.docx", docx(p("개요 3", "C1") + p("본문"), styles=STYLES)) == ["본문"]
+
+
+def test_a_formula_keeps_its_fractions_powers_and_sums():
+    def run(text: str) -> str:
+        return f"<m:r><m:t>{text}</m:t></m:r>"
+
+    power = f"<m:sSup><m:e>{run('r')}</m:e><m:sup>{run('2')}</m:sup></m:sSup>"
+    fraction = f"<m:f><m:num>{run('a+b')}</m:num><m:den>{run('2')}</m:den></m:f>"
+    total = (
+        f'<m:nary><m:naryPr><m:chr m:val="∑"/></m:naryPr><m:sub>{run("i=1")}</m:sub><m:sup>{run("n")}</m:sup><m:e>{run("x")}</m:e></m:nary>'
+    )
+    body = f'<w:p><m:oMath xmlns:m="m">{power}{run(" + ")}{fraction}{run(" + ")}{total}</m:oMath></w:p>'
+    assert said(READER, "a.docx", docx(body)) == ["r^2 + (a+b)/2 + ∑_(i=1)^nx"]
 
 
 def test_a_long_paragraph_in_a_headings_style_stays_a_paragraph():

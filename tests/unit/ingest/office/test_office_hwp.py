@@ -43,6 +43,11 @@ def test_outline_shapes_and_style_names_become_headings():
     assert [(block.heading_path, block.text) for block in found.blocks] == [(("개요",), "본문"), (("개요", "연료"), "장작")]
 
 
+def test_lines_of_the_table_of_contents_are_left_out():
+    info = hwp_info([PLAIN], ["바탕글", "차례 1"])
+    assert said(READER, "a.hwp", hwp([hwp_p("개요 3", style=1) + hwp_p("본문")], info)) == ["본문"]
+
+
 def test_numbers_that_hangul_counts_are_said_with_their_paragraphs():
     info = hwp_info([PLAIN, NUMBER, (2, 1, 1)], ["바탕글"], [[("제^1조", 0), ("^2.", 8)]])
     section = hwp_p("목적", shape=1) + hwp_p("하나", shape=2) + hwp_p("둘", shape=2) + hwp_p("정의", shape=1)

@@ -14,7 +14,7 @@ HEADER = """
 <hh:paraPr id="1"><hh:heading type="OUTLINE" idRef="0" level="1"/></hh:paraPr>
 <hh:paraPr id="2"><hh:heading type="NUMBER" idRef="1" level="0"/></hh:paraPr>
 <hh:paraPr id="3"><hh:heading type="BULLET" idRef="1" level="0"/></hh:paraPr>
-<hh:style id="0" name="바탕글"/><hh:style id="1" name="큰제목"/>
+<hh:style id="0" name="바탕글"/><hh:style id="1" name="큰제목"/><hh:style id="2" name="차례 1"/>
 <hh:numbering id="1"><hh:paraHead level="1" start="1" numFormat="HANGUL_SYLLABLE">^1.</hh:paraHead></hh:numbering>
 """
 
@@ -32,8 +32,8 @@ def held(kind: str, text: str) -> str:
     return f"<hp:ctrl><hp:{kind}><hp:subList>{hp(text)}</hp:subList></hp:{kind}></hp:ctrl>"
 
 
-def test_titles_headings_numbers_and_bullets_come_from_the_header_part():
-    section = hp("온돌 안내", style=1) + hp("개요", 1) + hp("본문") + hp("하나", 2) + hp("둘", 2) + hp("점", 3)
+def test_titles_headings_numbers_bullets_and_lines_of_contents_are_told_by_the_header_part():
+    section = hp("온돌 안내", style=1) + hp("개요 3", style=2) + hp("개요", 1) + hp("본문") + hp("하나", 2) + hp("둘", 2) + hp("점", 3)
     found = one(READER, "a.hwpx", hwpx(section, HEADER))
     assert found.title == "온돌 안내"
     assert [(block.kind, block.heading_path, block.text) for block in found.blocks] == [

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from office_files import pptx, shape
+from office_files import A, pptx, shape
 from office_reading import one, said
 
 from ingest.readers.contract import FileContent, Limits
@@ -32,6 +32,7 @@ def test_each_slide_is_a_page_under_its_title_wherever_the_title_stands():
 def test_a_slide_without_a_title_does_not_stand_under_the_one_before():
     found = one(READER, "a.pptx", pptx([shape("가", "title") + shape("하나"), shape("둘")], title="발표"))
     assert [(block.heading_path, block.text) for block in found.blocks] == [(("가",), "하나"), (("Slide 2",), "둘")]
+    assert one(READER, "이름.pptx", pptx([shape("하나"), shape("진짜 제목", "title")])).title == "진짜 제목"
 
 
 def test_a_slide_of_a_title_alone_is_found_by_its_words_and_its_page():
@@ -48,6 +49,13 @@ def test_notes_are_labelled_and_keep_the_slides_page():
     notes = {1: shape("여기서 쉬고\n질문을 받는다", "body") + shape("1", "sldNum")}
     found = one(READER, "a.pptx", pptx([shape("제목 줄", "title")], notes=notes))
     assert [(block.page, block.text) for block in found.blocks] == [(1, "Notes: 여기서 쉬고\n질문을 받는다")]
+
+
+def test_comments_are_labelled_in_their_older_and_their_newer_form():
+    older = f"<p:cmLst {A}><p:cm><p:text>확인 바람</p:text></p:cm></p:cmLst>"
+    newer = f"<p:cmLst {A}><p:cm><p:txBody><a:p><a:r><a:t>좋습니다</a:t></a:r></a:p></p:txBody></p:cm></p:cmLst>"
+    found = one(READER, "a.pptx", pptx([shape("가", "title"), shape("나", "title")], comments={1: older, 2: newer}))
+    assert [(block.page, block.text) for block in found.blocks] == [(1, "Comment: 확인 바람"), (2, "Comment: 좋습니다")]
 
 
 def test_groups_are_opened_and_the_fallback_of_a_newer_shape_is_not_said_twice():
