@@ -1,0 +1,304 @@
+"""The snapshot rule where it must step aside: what was restored, replaced, rewritten, hidden or cut short is looked at as a whole."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from ingest_world import CountingEmbedder, World
+from postgres_history import Paths
+from postgres_servers import READER_PASSWORD, system_cluster
+from psycopg.conninfo import make_conninfo
+
+from ingest.postgres.asked import plan_of
+from ingest.postgres.database import Database
+from ingest.postgres.dsn import parse_dsn
+from ingest.run import Options
+
+THINGS = """
+CREATE TABLE things (id int PRIMARY KEY, body text, team text);
+INSERT INTO things SELECT n, 'body ' || n, CASE WHEN n % 2 = 0 THEN 'even' ELSE 'odd' END FROM generate_series(1, 30) n;
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def things(database: str) -> str:
+    run(database, THINGS)
+    return database
+
+
+@pytest.fixture
+def paths() -> Iterator[Paths]:
+    counted = Paths()
+    with counted.watched():
+        yield counted
+
+
+def run(dsn: str, statements: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statements)
+
+
+def is_the_table(world: World, dsn: str, table: str = "things") -> bool:
+    with psycopg.connect(dsn) as connection:
+        told = {str(id): body for id, body in connection.execute(f"SELECT id, body FROM {table}")}
+    query = "SELECT d.id, c.text FROM documents d JOIN chunks c ON c.document_pk = d.pk"
+    held = {id.rsplit("/", 1)[1]: text.removeprefix("body: ").split("\n")[0] for id, text in world.sql(query)}
+    return held == told
+
+
+def test_an_unchanged_table_sends_no_row_and_one_with_new_keys_no_hash(world, things, paths):
+    world.table(things, "things")
+    assert world.sync().unchanged == 30
+    assert vars(paths) == {"all": 1, "some": 0, "none": 1}
+    run(things, "UPDATE things SET body = 'new' WHERE id = 3; DELETE FROM things WHERE id = 4")
+    report = world.sync()
+    assert (report.changed, report.deleted, report.unchanged) == (1, 1, 28)
+    assert vars(paths) == {"all": 1, "some": 1, "none": 1}
+    assert is_the_table(world, things)
+
+
+def test_a_run_that_was_cut_short_is_followed_by_one_that_looks_at_everything(world, things, paths):
+    world.table(things, "things")
+    run(things, "INSERT INTO things SELECT n, 'late ' || n FROM generate_series(31, 90) n")
+
+    class Stops(CountingEmbedder):
+        def passages(self, texts):
+            if len(self.texts) >= 20:
+                raise KeyboardInterrupt
+            return super().passages(texts)
+
+    embedder, world.embedder = world.embedder, Stops()
+    with pytest.raises(KeyboardInterrupt):
+        world.sync(batch_chunks=10)
+    kept = len(world.documents())
+    assert 30 < kept < 90
+    # What the interrupted run brought goes again: the keys are those of the run before it.
+    run(things, "DELETE FROM things WHERE id > 30")
+    world.embedder = embedder
+    report = world.sync(allow_delete=True)
+    assert (report.deleted, report.unchanged) == (kept - 30, 30)
+    assert paths.all == 2
+    assert is_the_table(world, things)
+    world.check()
+
+
+def test_an_interrupted_first_run_goes_on_where_it_was(world, things):
+    class Stops(CountingEmbedder):
+        def passages(self, texts):
+            if len(self.texts) >= 20:
+                raise KeyboardInterrupt
+            return super().passages(texts)
+
+    embedder, world.embedder = world.embedder, Stops()
+    with pytest.raises(KeyboardInterrupt):
+        world.table(things, "things", options=Options(batch_chunks=10))
+    world.embedder = embedder
+    report = world.sync()
+    assert (report.unchanged, report.added, len(embedder.texts)) == (20, 10, 10)
+
+
+def test_a_dump_that_was_restored_is_read_as_it_is(world, things, paths):
+    world.table(things, "things")
+    run(things, "UPDATE things SET body = 'dumped' WHERE id = 1")
+    dump = shutil.which("pg_dump")
+    if dump is None:
+        pytest.skip("this machine has no pg_dump")
+    with psycopg.connect(things) as connection:
+        if connection.info.server_version >= 180000:
+            pytest.skip("this machine's pg_dump is older than this server")
+    script = subprocess.run([dump, "--clean", things], check=True, capture_output=True, text=True).stdout
+    run(things, "UPDATE things SET body = 'lost' WHERE id = 1; DELETE FROM things WHERE id = 2; INSERT INTO things VALUES (99, 'lost')")
+    world.sync()
+    subprocess.run([shutil.which("psql") or "psql", "-q", things], input=script, check=True, capture_output=True, text=True)
+    report = world.sync()
+    assert (report.added, report.changed, report.deleted) == (1, 1, 1)
+    assert paths.all == 2
+    assert is_the_table(world, things)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_came_back_from_an_older_copy_is_read_as_it_is(world, paths):
+    with system_cluster() as cluster:
+        cluster.start()
+        run(cluster.dsn, THINGS)
+        world.table(cluster.dsn, "things")
+        cluster.stop()
+        copy = cluster.folder / "copy"
+        subprocess.run(["cp", "-a", cluster.data, copy], check=True)
+        cluster.start()
+        try:
+            run(cluster.dsn, "UPDATE things SET body = 'lost' WHERE id < 5; DELETE FROM things WHERE id = 9")
+            assert world.sync().changed == 4
+            cluster.stop()
+            shutil.rmtree(cluster.data)
+            copy.rename(cluster.data)
+            cluster.start()
+            # As many transactions as were lost, so that no number tells.
+            run(
+                cluster.dsn,
+                "CREATE TABLE other (a int); DROP TABLE other; UPDATE things SET team = 'x' WHERE id = 1",
+            )
+            assert world.sync().changed == 4
+            assert is_the_table(world, cluster.dsn)
+        finally:
+            cluster.stop("immediate")
+
+
+def test_a_table_that_is_emptied_while_a_run_waits_for_it_is_seen_as_it_is_then(world, things):
+    world.table(things, "things")
+    held, done = threading.Event(), []
+    with psycopg.connect(things) as writer:
+        writer.execute("TRUNCATE things")
+        writer.execute("INSERT INTO things SELECT n, 'again ' || n FROM generate_series(1, 30) n")
+        syncing = threading.Thread(target=lambda: (held.set(), done.append(world.sync())))
+        syncing.start()
+        held.wait()
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ondol' AND wait_event_type = 'Lock'"
+        with psycopg.connect(things, autocommit=True) as watcher:
+            while watcher.execute(query).fetchone() == (0,):
+                time.sleep(0.01)
+        writer.commit()
+        syncing.join()
+    # The run's first snapshot saw an empty table: rows that a rewrite wrote later are not in it.
+    assert (done[0].changed, done[0].deleted) == (30, 0)
+    assert is_the_table(world, things)
+
+
+def test_a_partition_that_is_exchanged_brings_its_rows_however_old_they_are(world, database, paths):
+    run(
+        database,
+        "CREATE TABLE things (id int, body text, PRIMARY KEY (id)) PARTITION BY RANGE (id);"
+        "CREATE TABLE one PARTITION OF things FOR VALUES FROM (0) TO (100); CREATE TABLE two (LIKE one INCLUDING ALL);"
+        "INSERT INTO things SELECT n, 'body ' || n FROM generate_series(1, 20) n; INSERT INTO two SELECT id, 'other ' || id FROM things",
+    )
+    world.table(database, "things")
+    assert world.sync().unchanged == 20
+    assert paths.none == 1
+    run(database, "ALTER TABLE things DETACH PARTITION one; ALTER TABLE things ATTACH PARTITION two FOR VALUES FROM (0) TO (100)")
+    assert world.sync().changed == 20
+    assert is_the_table(world, database)
+
+
+def test_rows_that_a_policy_shows_later_are_read_and_those_that_it_hides_go(world, things):
+    run(
+        things,
+        "GRANT SELECT ON things TO reader; ALTER TABLE things ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY shown ON things FOR SELECT TO reader USING (team = 'even')",
+    )
+    world.table(make_conninfo(things, user="reader", password=READER_PASSWORD), "things")
+    assert len(world.documents()) == 15
+    run(things, "DROP POLICY shown ON things; CREATE POLICY shown ON things FOR SELECT TO reader USING (team = 'odd' OR id < 5)")
+    report = world.sync()
+    assert (report.added, report.deleted, report.unchanged) == (15, 13, 2)
+
+
+def test_a_database_that_tells_nothing_of_itself_is_read_all_the_same(world, things, paths):
+    run(
+        things,
+        "GRANT SELECT ON things TO reader; REVOKE EXECUTE ON FUNCTION pg_control_system, pg_control_checkpoint FROM public;"
+        "REVOKE EXECUTE ON FUNCTION pg_walfile_name(pg_lsn) FROM public",
+    )
+    world.table(make_conninfo(things, user="reader", password=READER_PASSWORD), "things")
+    assert world.sync().unchanged == 30
+    assert paths.none == 1
+    run(things, "REVOKE EXECUTE ON FUNCTION pg_current_snapshot FROM public; UPDATE things SET body = 'x' WHERE id = 1")
+    report = world.sync()
+    assert (report.changed, report.unchanged, paths.all) == (1, 29, 2)
+
+
+def test_a_virtual_column_that_is_computed_otherwise_changes_its_rows(world, database):
+    with psycopg.connect(database) as connection:
+        if connection.info.server_version < 180000:
+            pytest.skip("virtual columns come with PostgreSQL 18")
+    run(
+        database,
+        "CREATE TABLE things (id int PRIMARY KEY, body text GENERATED ALWAYS AS ('a ' || id) VIRTUAL); INSERT INTO things VALUES (1)",
+    )
+    world.table(database, "things")
+    run(database, "ALTER TABLE things ALTER COLUMN body SET EXPRESSION AS ('b ' || id)")
+    assert world.sync().changed == 1
+    assert is_the_table(world, database)
+
+
+def test_another_choice_of_columns_reads_every_row_again(world, things):
+    world.table(things, "things")
+    assert world.table(things, "things", metadata=["team"]).changed == 30
+    assert world.sync().unchanged == 30
+
+
+def test_a_document_that_was_forgotten_stays_away_and_the_rest_is_kept(world, things):
+    world.table(things, "things")
+    gone = min(world.documents())
+    world.forget("shop", document=gone)
+    assert world.sync().unchanged == 29
+    assert world.sync().unchanged == 29
+    assert world.table(things, "things").added == 1
+
+
+def test_the_plan_of_a_source_is_made_again_from_what_the_book_remembers(world, things):
+    world.table(things, "things", text=["body"], title="{team} {id}", url="https://x/{id}", metadata=["team"])
+    ((spec,),) = world.sql("SELECT spec FROM sources")
+    import json
+
+    with Database(parse_dsn(things)) as database:
+        plan, _ = plan_of(database, json.loads(spec))
+    assert (plan.text, plan.title, plan.url, plan.attributes) == (("body",), "{team} {id}", "https://x/{id}", ("team",))
+
+
+def test_eight_writers_at_once_leave_nothing_behind(world, things):
+    stop = threading.Event()
+
+    def write(number: int) -> None:
+        chance = random.Random(number)
+        with psycopg.connect(things) as connection:
+            while not stop.is_set():
+                for _ in range(chance.randrange(1, 6)):
+                    id = 100 * number + chance.randrange(40)
+                    connection.execute("SAVEPOINT a")
+                    act = chance.randrange(4)
+                    if act == 0:
+                        connection.execute("DELETE FROM things WHERE id = %s", [id])
+                    elif act == 1:
+                        connection.execute("UPDATE things SET body = %s WHERE id = %s", [f"u{chance.random()}", id])
+                    else:
+                        values = [id, f"i{chance.random()}"]
+                        connection.execute("INSERT INTO things VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET body = excluded.body", values)
+                    connection.execute("ROLLBACK TO a" if chance.random() < 0.2 else "RELEASE a")
+                stop.wait(chance.random() * 0.02)
+                connection.commit() if chance.random() < 0.8 else connection.rollback()
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(1, 9)]
+    for writer in writers:
+        writer.start()
+    try:
+        world.table(things, "things")
+        for _ in range(6):
+            assert not world.sync(allow_delete=True).error
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    assert not world.sync(allow_delete=True).error
+    assert is_the_table(world, things)
+    world.check()
+
+
+def test_nothing_of_a_run_stays_behind_in_the_folder_for_scratch_files(world, things, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    world.table(things, "things")
+    assert not any(scratch.iterdir())
