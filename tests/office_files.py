@@ -145,7 +145,9 @@ def odt(body: str, title: str = "", styles: str = "", automatic: str = "", manif
     )
 
 
-def epub(chapters: Mapping[str, str], title: str = "", author: str = "", contents: Mapping[str, str] | None = None, **parts: str) -> bytes:
+def epub(
+    chapters: Mapping[str, str], title: str = "", author: str = "", contents: Mapping[str, str] | None = None, **parts: str | bytes
+) -> bytes:
     """An EPUB of these pages (name: inside of the body), in this order; `contents` names pages in a nav page; `parts` by path."""
     items = "".join(f'<item id="c{at}" href="{name}" media-type="application/xhtml+xml"/>' for at, name in enumerate(chapters))
     order = "".join(f'<itemref idref="c{at}"/>' for at in range(len(chapters)))

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from app.core.errors import ItemError
-from ingest.documents import Block, Document
+from ingest.documents import Block, Document, Failed
 from ingest.readers.contract import FileContent
 from ingest.readers.html import chapter_blocks
 from ingest.readers.office.flow import said, title_of
@@ -24,13 +24,22 @@ _PAGES = frozenset(["application/xhtml+xml", "text/html", "application/x-dtbook+
 class EpubReader:
     """`.epub`: titled by its metadata, else by the file's name; the author is an attribute."""
 
-    def read(self, file: FileContent) -> Iterator[Document]:
-        """One document."""
+    def read(self, file: FileContent) -> Iterator[Document | Failed]:
+        """One document, and a failure for each chapter that can't be read."""
         book = _Book(Unzipped(file.data, file.limits.unpacked_bytes))
         title = title_of(book.said("title"), file.stem)
         known = {"author": book.said("creator"), "publisher": book.said("publisher"), "language": book.said("language")}
-        blocks = tuple(block for part in book.chapters() for block in book.blocks(part, title))
-        yield Document(file.id, title, blocks, attributes={key: value for key, value in known.items() if value})
+        blocks: list[Block] = []
+        failed: list[tuple[str, ItemError]] = []
+        for part in book.chapters():
+            try:
+                blocks += book.blocks(part, title)
+            except ItemError as error:
+                failed.append((part, error))
+        if failed and not blocks:
+            raise failed[0][1]
+        yield from (Failed(f"{file.id}#{part}", f"{file.id}#{part} {error}") for part, error in failed)
+        yield Document(file.id, title, tuple(blocks), attributes={key: value for key, value in known.items() if value})
 
 
 class _Book:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from app.core.errors import ItemError
 from ingest.documents import Block, Kind, tidy
 from ingest.readers.headings import Headings
 
@@ -57,6 +58,12 @@ def placed(items: Iterable[Item], title: str) -> Iterator[Block]:
         else:
             yield from headings.place(iter([item]))
     yield from headings.end()
+
+
+def refuse_slides(count: int, limit: int) -> None:
+    """ItemError: a presentation has more slides than a file may have pages."""
+    if count > limit:
+        raise ItemError(f"has {count} slides, more than {limit}.", hint="Split it, or raise ingest.max_pages in the configuration.")
 
 
 def title_of(declared: str | None, otherwise: str) -> str:

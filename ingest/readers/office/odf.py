@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from app.core.errors import ItemError
 from ingest.documents import Block, Document
 from ingest.readers.contract import FileContent
-from ingest.readers.office.flow import Heading, Item, paragraph, placed, said, title_of
+from ingest.readers.office.flow import Heading, Item, paragraph, placed, refuse_slides, said, title_of
 from ingest.readers.office.grid import WIDEST, Cell, cell_content, table_blocks
 from ingest.readers.office.markup import Element, attribute, child, children, descendants, name, number, parse
 from ingest.readers.unzip import Unzipped
@@ -27,6 +27,7 @@ _UNSAID = frozenset(
         "ruby-text",
     ]
 )
+_BOXES = ("frame", "custom-shape", "rect")
 _BREAKS = {"tab": "\t", "line-break": "\n"}
 _LONGEST_GAP = 100
 
@@ -41,6 +42,7 @@ class OdfReader:
             raise ItemError("is protected by a password.", hint="Save a copy without one.")
         content = parse(parts.read("content.xml"), "content.xml")
         styles = parse(parts.read("styles.xml"), "styles.xml") if "styles.xml" in parts else None
+        refuse_slides(sum(1 for _ in children(child(content, "body", "presentation"), "page")), file.limits.pages)
         reading = _Reading(content)
         items = [*reading.margins(styles, "header"), *reading.body(), *reading.margins(styles, "footer")]
         title = title_of(_declared(parts), reading.title or file.stem)
@@ -86,7 +88,7 @@ class _Reading:
             seen.add(text)
 
     def _slide(self, slide: Element, page: int) -> Iterator[Item]:
-        frames = [frame for frame in descendants(slide, "frame", "custom-shape", "rect") if not _in_notes(frame)]
+        frames = [frame for frame in descendants(slide, *_BOXES) if not _inside(frame, "notes", *_BOXES)]
         titles = [frame for frame in frames if attribute(frame, "class") == "title"]
         heading = " ".join(cell_content(self._flow(titles[0]))[0].split()) if titles else ""
         self.title = self.title or heading
@@ -170,8 +172,8 @@ def _rows(table: Element, named: bool = False) -> Iterator[tuple[Element, bool]]
                 yield from _rows(one, named)
 
 
-def _in_notes(frame: Element) -> bool:
-    return any(name(above) == "notes" for above in frame.iterancestors())
+def _inside(element: Element, *kinds: str) -> bool:
+    return any(name(above) in kinds for above in element.iterancestors())
 
 
 def _take(element: Element, words: list[str], hanging: list[Element]) -> None:
@@ -183,7 +185,7 @@ def _take(element: Element, words: list[str], hanging: list[Element]) -> None:
             words.append(" " * min(number(attribute(one, "c"), 1), _LONGEST_GAP))
         elif kind in _BREAKS:
             words.append(_BREAKS[kind])
-        elif kind in ("note", "annotation", "frame", "custom-shape", "rect"):
+        elif kind in ("note", "annotation", *_BOXES):
             hanging.append(one)
         elif kind not in _UNSAID:
             _take(one, words, hanging)

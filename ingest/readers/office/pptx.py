@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ingest.documents import Block, Document
 from ingest.readers.contract import FileContent
-from ingest.readers.office.flow import Heading, Item, placed, said, title_of
+from ingest.readers.office.flow import Heading, Item, placed, refuse_slides, said, title_of
 from ingest.readers.office.grid import Cell, table_blocks
 from ingest.readers.office.markup import Element, attribute, child, children, descendants, name, number
 from ingest.readers.office.ooxml import Package
@@ -24,7 +24,8 @@ class PptxReader:
         """One document; a block's page is its slide."""
         package = Package.open(file, "pptx")
         slides = [part for id in _slide_ids(package) if (part := package.by_id(package.main, id))]
-        read = [_Slide(package, part, page) for page, part in enumerate(slides[: file.limits.pages], 1)]
+        refuse_slides(len(slides), file.limits.pages)
+        read = [_Slide(package, part, page) for page, part in enumerate(slides, 1)]
         items = [item for slide in read for item in slide.items()]
         title = title_of(package.title(), next((slide.title for slide in read if slide.title), file.stem))
         yield Document(file.id, title, tuple(placed(items, title)))

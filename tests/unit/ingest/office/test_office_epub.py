@@ -5,6 +5,7 @@ from office_files import epub, zipped
 from office_reading import one, said
 
 from app.core.errors import ItemError
+from ingest.documents import Document, Failed
 from ingest.readers.contract import FileContent
 from ingest.readers.office.epub import EpubReader
 
@@ -45,6 +46,15 @@ def test_chapters_that_the_seller_encrypted_are_refused_and_hidden_fonts_are_no_
     assert said(READER, "a.epub", epub({"c.xhtml": "<p>글</p>"}, **locks("OPS/font.otf"))) == ["글"]
     with pytest.raises(ItemError, match="DRM"):
         list(READER.read(FileContent("/data/a.epub", epub({"c.xhtml": "<p>글</p>"}, **locks("OPS/c.xhtml")))))
+
+
+def test_a_chapter_that_cant_be_read_fails_by_its_name_and_the_others_are_read():
+    data = epub({"a.xhtml": "<p>하나</p>", "b.xhtml": "<p>둘</p>"}, **{"OPS/b.xhtml": b"\xff\xfe\x00"})
+    failed, found = READER.read(FileContent("/data/a.epub", data))
+    assert isinstance(failed, Failed)
+    assert failed.item == "/data/a.epub#OPS/b.xhtml"
+    assert isinstance(found, Document)
+    assert [block.text for block in found.blocks] == ["하나"]
 
 
 def test_another_zip_is_no_epub():

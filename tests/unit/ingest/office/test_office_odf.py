@@ -5,7 +5,7 @@ from office_files import odt
 from office_reading import one, said
 
 from app.core.errors import ItemError
-from ingest.readers.contract import FileContent
+from ingest.readers.contract import FileContent, Limits
 from ingest.readers.office.odf import OdfReader
 
 READER = OdfReader()
@@ -83,6 +83,18 @@ def test_slides_have_pages_titles_and_notes():
     assert [(block.page, block.heading_path, block.text) for block in found.blocks] == [
         (1, (), "하나"), (2, ("둘째",), "둘"), (2, ("둘째",), "Notes: 천천히"),
     ]  # fmt: skip
+
+
+def test_a_box_inside_a_box_of_a_slide_is_said_once():
+    inner = "<draw:frame><draw:text-box><text:p>속</text:p></draw:text-box></draw:frame>"
+    page = f"<draw:page><draw:g><draw:frame><draw:text-box><text:p>겉{inner}</text:p></draw:text-box></draw:frame></draw:g></draw:page>"
+    assert said(READER, "a.odp", odt(page, kind="presentation")) == ["겉", "속"]
+
+
+def test_more_slides_than_a_file_may_have_pages_are_refused():
+    data = odt("<draw:page/>" * 3, kind="presentation")
+    with pytest.raises(ItemError, match="3 slides, more than 2"):
+        list(READER.read(FileContent("/data/a.odp", data, limits=Limits(pages=2))))
 
 
 def test_an_encrypted_document_asks_for_a_copy_without_its_password():

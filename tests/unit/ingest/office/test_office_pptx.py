@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from office_files import A, pptx, shape
 from office_reading import one, said
 
+from app.core.errors import ItemError
 from ingest.readers.contract import FileContent, Limits
 from ingest.readers.office.pptx import PptxReader
 
@@ -81,7 +83,7 @@ def test_a_chart_says_its_title_and_its_numbers_by_category():
     assert said(READER, "a.pptx", pptx([slide], charts={1: chart})) == ["월별 매출\n매출: 1월 12"]
 
 
-def test_slides_above_the_limit_of_pages_are_not_read():
+def test_more_slides_than_a_file_may_have_pages_are_refused():
     data = pptx([shape(f"글 {at}") for at in range(5)])
-    (found,) = READER.read(FileContent("/data/a.pptx", data, limits=Limits(pages=2)))
-    assert [block.page for block in found.blocks] == [1, 2]
+    with pytest.raises(ItemError, match="5 slides, more than 2"):
+        list(READER.read(FileContent("/data/a.pptx", data, limits=Limits(pages=2))))
