@@ -75,6 +75,11 @@ class _Counts:
     failed: list[Failed] = field(default_factory=list)
 
 
+def rule_of(cut: ChunkOptions, access: Sequence[str], may_leave: bool) -> str:
+    """How documents become what the store holds of them: with another rule all of them are made anew."""
+    return msgspec.json.encode((RULE, msgspec.to_builtins(cut), tuple(access), may_leave)).decode()
+
+
 class Run:
     """Made for one source of a writer's store. `state` is the source's memory for its next run.
 
@@ -91,7 +96,7 @@ class Run:
         self._settled = SETTLED in source.state
         self.access = tuple(source.spec.get("access", ()))
         self.may_leave = bool(source.spec.get("may_leave", False))
-        self.rule = msgspec.json.encode((RULE, msgspec.to_builtins(options.chunk), self.access, self.may_leave)).decode()
+        self.rule = rule_of(options.chunk, self.access, self.may_leave)
         self.counts = _Counts()
         self._forgotten = set(self.state.get("forgotten", ()))
         self._failing = Failing(writer.failed_before(source.id).values(), options.retry, time.time())

@@ -50,7 +50,13 @@ def fill(run: Run, database: Database, plan: Plan, *, follow: bool, limit: int) 
     """Bring the store's documents in line with the table's rows, by its slot where it is followed; else an old slot goes."""
     if follow:
         fill_from_slot(run, database, plan, limit)
-        return
+    else:
+        _fill_unfollowed(run, database, plan)
+    # For whoever compares a row with the store later: how documents were made of rows.
+    run.state["rule"] = run.rule
+
+
+def _fill_unfollowed(run: Run, database: Database, plan: Plan) -> None:
     if (memory := remembered(run.state)) is not None:
         let_go(database.dsn, memory)
         run.remember(**{SLOT: None})
