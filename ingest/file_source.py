@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ from ingest.readers.registry import Readers
 from ingest.reading.client import Reading
 from ingest.reading.wire import Outcome, Wanted
 from ingest.run import Run
+
+Bring = Callable[[Iterable[Wanted]], Iterator[Wanted]]
 
 
 def look(root: Path, readers: Readers, state: dict[str, Any]) -> Walked:
@@ -30,8 +32,8 @@ def look(root: Path, readers: Readers, state: dict[str, Any]) -> Walked:
         raise
 
 
-def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool) -> None:
-    """Bring the store's documents in line with the files."""
+def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool, bring: Bring = iter) -> None:
+    """Bring the store's documents in line with the files. `bring` puts bytes into the questions for files that lie elsewhere."""
     memory = _Memory.of(run, walked)
     run.state |= {"rule": run.rule, "folder": folder, "files": memory.stamps}
     run.counts.skipped = walked.skipped
@@ -40,7 +42,7 @@ def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool)
     for failed in walked.failed:
         run.fail(failed)
     files = _to_read(run, memory, walked.files, unread)
-    for wanted, told in reading.read(memory.wanted(file) for file in files.values()):
+    for wanted, told in reading.read(bring(memory.wanted(file) for file in files.values())):
         file = files[wanted.id]
         if isinstance(told, Outcome):
             if told.same:

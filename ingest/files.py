@@ -34,7 +34,7 @@ class FoundFile:
     mtime_ns: int
 
     @property
-    def stamp(self) -> list[int]:
+    def stamp(self) -> list[int | str]:
         """What is compared to see that a file was not touched."""
         return [self.size, self.mtime_ns]
 

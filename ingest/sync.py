@@ -7,13 +7,13 @@ it after a kill goes on where the last transaction ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from app.core.errors import ItemError, NotFound, OndolError, StoreNotFound
+from app.core.errors import ItemError, NotFound, OndolError, StoreNotFound, UpstreamError
 from app.core.paths import Home
 from ingest import forgetting
 from ingest.book import queries
@@ -28,6 +28,8 @@ from ingest.generations import prepare, renew
 from ingest.index.files import taken_in
 from ingest.readers.registry import Readers
 from ingest.reading.client import Reading
+from ingest.reading.whole import failure
+from ingest.remote.address import is_remote, local, parse
 from ingest.report import Event, ItemFailed, Notice, OnEvent, Report, Waiting, merged
 from ingest.run import Options, Run, closing
 from ingest.secrets import Secrets
@@ -45,7 +47,7 @@ def silent(event: Event) -> None:
 
 def ingest_files(
     home: Home,
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     store: str,
     embedder: Embedding,
     counter: Counting,
@@ -53,14 +55,19 @@ def ingest_files(
     on_event: OnEvent = silent,
     options: Options = DEFAULTS,
 ) -> Report:
-    """Take files and folders (with all below them) into a store; each path is a source of its own.
+    """Take files and folders (with all below them) into a store; each path is a source of its own. An address (s3://...) is one too.
 
     A path or file that can't be read is a failure in the report; the rest goes on.
     """
     tools, readers = Tools(embedder, counter), Readers()
     options = replace(options, retry=True)  # who names a path wants it read now
     with _writer(home, store, on_event) as writer, Reading(home.logs, options.limits) as reading:
-        reports = [_ingest_path(writer, path, readers, reading, tools, options, on_event) for path in paths]
+        reports = [
+            _ingest_address(writer, path, readers, reading, tools, options, on_event)
+            if isinstance(path, str) and is_remote(path)
+            else _ingest_path(writer, local(str(path)), readers, reading, tools, options, on_event)
+            for path in paths
+        ]
         if not writer.sources():
             writer.forget_store()  # made for paths that all lead nowhere
     renew(home, store, tools, on_event)
@@ -237,10 +244,7 @@ def _ingest_path(
     except (NotFound, ItemError) as error:
         name, walked, failed = str(path), None, (Failed(str(path), str(error)),)
     if walked is None or not (walked.files or path.is_dir()):
-        # Nothing that could be run again later: it is told, and not remembered as a source.
-        for item in failed:
-            on_event(ItemFailed(writer.store, name, item.item, item.reason))
-        return Report(writer.store, name, failed=failed)
+        return _no_source(writer, name, failed, on_event)
     run = _begin(writer, "files", name, {"path": str(path.expanduser().absolute())}, tools, options, on_event)
     run.recall_forgotten()
     with closing(run):
@@ -248,10 +252,45 @@ def _ingest_path(
     return run.close()
 
 
+def _ingest_address(
+    writer: Writer, text: str, readers: Readers, reading: Reading, tools: Tools, options: Options, on_event: OnEvent
+) -> Report:
+    from ingest.remote.bucket import Bucket
+    from ingest.remote.source import bring, look_into
+
+    try:
+        bucket = Bucket(parse(text))
+        walked = look_into(bucket, readers)
+    except ItemError as error:
+        return _no_source(writer, text, (failure(text, error),), on_event)
+    except (NotFound, UpstreamError) as error:
+        return _no_source(writer, text, (Failed(text, str(error)),), on_event)
+    run = _begin(writer, "bucket", bucket.address.name, {"address": bucket.address.name}, tools, options, on_event)
+    run.recall_forgotten()
+    with closing(run):
+        fill_from_files(run, walked, reading, folder=True, bring=bring(bucket, walked, options.limits))
+    return run.close()
+
+
+def _no_source(writer: Writer, name: str, failed: Sequence[Failed], on_event: OnEvent) -> Report:
+    """Nothing that could be run again later: it is told, and not remembered as a source."""
+    for item in failed:
+        on_event(ItemFailed(writer.store, name, item.item, item.reason))
+    return Report(writer.store, name, failed=tuple(failed))
+
+
 def _fill_again(run: Run, home: Home, kind: str, spec: Mapping[str, Any], readers: Readers, reading: Reading, options: Options) -> None:
     if kind == "files":
         path = Path(spec["path"])
         fill_from_files(run, look(path, readers, run.state), reading, folder=path.is_dir())
+        return
+    if kind == "bucket":
+        from ingest.remote.bucket import Bucket
+        from ingest.remote.source import bring, look_into
+
+        bucket = Bucket(parse(spec["address"]))
+        walked = look_into(bucket, readers)
+        fill_from_files(run, walked, reading, folder=True, bring=bring(bucket, walked, options.limits))
         return
     from ingest.postgres.asked import plan_of
     from ingest.postgres.database import Database

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,7 +27,7 @@ AllowDelete = Annotated[bool, typer.Option("--allow-delete", help="Also when mos
 
 @command.command()
 def files(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders (txt, md, html, csv, jsonl, pdf).")],
+    paths: Annotated[list[str], typer.Argument(help="Files and folders; also s3://BUCKET/PREFIX, gs://..., az://...")],
     into: Into,
     allow_delete: AllowDelete = False,
     json: Json = False,

@@ -57,7 +57,7 @@ sources = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("store_id", ForeignKey("stores.id", ondelete="CASCADE"), nullable=False),
-    Column("kind", String, nullable=False),  # files | postgres
+    Column("kind", String, nullable=False),  # files | bucket | postgres
     Column("name", String, nullable=False),  # a folder or file; a redacted DSN with its table: never a password
     Column("spec", JSON, nullable=False),  # what `ingest sync` needs to run it again
     Column("state", JSON, nullable=False),  # the sync rule's own memory (snapshot, table OID)

@@ -11,7 +11,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """A file to be read: from `path` (as the system spells it), or from `data` where it lies on no disk of this machine.
 
     `stamp` is size and time as they were found; `known` is the hash of the content whose documents the store holds: the same
-    content is not read again.
+    content is not read again. `refused`: why its bytes could not be had; it is answered in its turn as a failure.
     """
 
     id: str
@@ -19,6 +19,7 @@ class Wanted(msgspec.Struct, frozen=True):
     stamp: tuple[int, int]
     known: str = ""
     data: bytes | None = None
+    refused: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):

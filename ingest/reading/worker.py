@@ -16,6 +16,7 @@ import psutil
 
 from app.core.errors import ItemError
 from app.core.workers.child import Channel
+from ingest.documents import Failed
 from ingest.files import FoundFile, checked, load
 from ingest.readers.contract import FileContent, Limits
 from ingest.readers.registry import Readers
@@ -53,6 +54,9 @@ def main() -> None:
 
 def answer(wanted: Wanted, readers: Readers, limits: Limits) -> Iterator[Portion]:
     """What the file holds, in portions, the last one with the outcome."""
+    if wanted.refused:
+        yield Portion(failed=[Failed(wanted.id, wanted.refused)], outcome=Outcome())
+        return
     file = FoundFile(wanted.id, Path(wanted.path), *wanted.stamp)
     try:
         content = load(file, limits.file_bytes) if wanted.data is None else checked(wanted.data, limits.file_bytes)
