@@ -44,6 +44,8 @@ from app.sources import simple as simple_source
 from app.sources.contract import SimpleSource, Source
 from app.sources.store import StoreSource
 from app.state.answers import AnswerLog
+from ingest.chunking import ChunkOptions
+from ingest.freshness import FreshnessChecker
 from ingest.index.client import IndexClient
 from ingest.search.hybrid import Searcher
 from ingest.search.relevance import DEFAULT_THRESHOLD
@@ -115,6 +117,7 @@ def build(home: Home, settings: Settings) -> Server:
     asked = [*(plug.config for plug in settings.backends.values()), *(getattr(backend, "address", "") for backend in backends.values())]
     egress.install(egress.policy_for(settings.network, backends=asked, sources=[plug.config for plug in settings.sources.values()]))
     ledger = AnswerLog(home.state)
+    freshness = FreshnessChecker(home, ChunkOptions(tokens=settings.ingest.chunk_tokens, overlap=settings.ingest.chunk_overlap))
     chosen = settings.models
     vectors = LocalVectors(
         library,
@@ -133,7 +136,7 @@ def build(home: Home, settings: Settings) -> Server:
         backends,
         backends.get(DEFAULT, backends[local_name]),
         current,
-        Answerer(LocalSentences(embed, fingerprint), ledger),
+        Answerer(LocalSentences(embed, fingerprint), ledger, freshness, freshness_seconds=settings.processing.freshness_seconds),
         task_model=settings.tasks.model,
     )
 
@@ -156,6 +159,7 @@ def build(home: Home, settings: Settings) -> Server:
         for wired in sources.values():
             await wired.source.close()
         await local.stop()
+        await freshness.close()
         ledger.close()
 
     hosts = frozenset(host.lower() for host in (settings.server.host, *settings.server.allowed_hosts))

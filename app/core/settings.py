@@ -152,6 +152,9 @@ class Processing(Struct, frozen=True):
     max_context_length: Annotated[int, Meta(description="Tokens that passages may take in the prompt", ge=1)] = 4000
     chunk_overlap: Annotated[int, Meta(description="Characters that neighbouring passages may share before one is cut", ge=0)] = 200
     search_top_k: Annotated[int, Meta(description="Passages that are asked of each source", ge=1)] = 10
+    freshness_seconds: Annotated[
+        float, Meta(description="What an answer waits at most to hear whether cited rows and files have changed; 0: nobody looks", ge=0)
+    ] = 0.3
 
 
 class ResponseFormat(Struct, frozen=True):
