@@ -108,7 +108,12 @@ def examine() -> list[Finding]:
         findings.append(Finding("settings", False, error.message, error.hint))
     findings += [
         _library(name, module)
-        for name, module in (("llama.cpp", "llama_cpp"), ("embedder", "sentence_transformers"), ("index", "chromadb"))
+        for name, module in (
+            ("llama.cpp", "llama_cpp"),
+            ("embedder", "sentence_transformers"),
+            ("index", "chromadb"),
+            ("office", "lxml"),
+        )
     ]
     findings.append(_recognition(tesseract))
     findings += _models(home)
