@@ -9,7 +9,7 @@ import pytest
 from ingest_world import World
 from postgres_history import Paths, live
 
-ORDINARY = 5
+ORDINARY = 3
 LONG = 200
 
 
