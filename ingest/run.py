@@ -1,6 +1,7 @@
 """One run over one source: what was known, what is new, what waits for its vectors, and the counts of it all.
 
-Embedding happens between transactions; what it made is written with the documents it belongs to. Nothing counts before its commit.
+Embedding happens between transactions, beside the reading of what comes next; what it made is written with the documents it belongs
+to, batch after batch in their order. Nothing counts before its commit.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,7 @@ from ingest.book.writer import SourceRow, Writer
 from ingest.chunking import DEFAULT, RULE, ChunkOptions, chunk, embedded_text
 from ingest.documents import Document, Failed, content_hash
 from ingest.embedders import Tools
+from ingest.embedding import Embedding, Made, awaited
 from ingest.keeping.failing import Failing, Retry
 from ingest.keeping.schedule import Schedule
 from ingest.readers.contract import DEFAULT as LIMITS
@@ -33,6 +37,8 @@ if TYPE_CHECKING:  # numpy comes with it: a run that embeds nothing doesn't wait
 SETTLED = "settled"
 _ARRIVALS, _ARRIVED_LENGTH = 256, 1_000_000
 _DELETIONS = 1000
+AHEAD = 2
+"""Batches that may wait for their vectors while the next one is read and cut."""
 GUARD_FLOOR = 20
 """Deletions up to this count are never refused: small sources change by large shares."""
 
@@ -75,6 +81,22 @@ class _Counts:
     failed: list[Failed] = field(default_factory=list)
 
 
+@dataclass
+class _Sent:
+    """A batch whose new texts are being embedded. `put`: it ends with the so-manieth document; `changed` of its documents were known."""
+
+    put: int
+    ready: dict[str, Ready]
+    changed: int
+    texts: dict[str, str]
+    parts: list[Future[Made]]
+
+    @property
+    def done(self) -> bool:
+        """Whether it can be written without waiting."""
+        return all(part.done() for part in self.parts)
+
+
 def rule_of(cut: ChunkOptions, access: Sequence[str], may_leave: bool) -> str:
     """How documents become what the store holds of them: with another rule all of them are made anew."""
     return msgspec.json.encode((RULE, msgspec.to_builtins(cut), tuple(access), may_leave)).decode()
@@ -110,6 +132,8 @@ class Run:
         self._waiting: dict[str, Ready] = {}
         self._waiting_chunks = 0
         self._waiting_changed = 0
+        self._sent: deque[_Sent] = deque()
+        self._embedding = Embedding()
         self._after_commit: list[tuple[int, Callable[[], None]]] = []
         self._behind = 0
         self._began = time.monotonic()
@@ -188,6 +212,8 @@ class Run:
     def put(self, document: Document) -> None:
         """A document of the source: written with the next batch where it is new or changed."""
         self._put += 1
+        if self._sent and self._sent[0].done:
+            self._settle()
         self._arrived.append(document)
         self._arrived_length += sum(len(block.text) for block in document.blocks)
         if len(self._arrived) >= _ARRIVALS or self._arrived_length >= _ARRIVED_LENGTH:
@@ -202,7 +228,7 @@ class Run:
             if self.forgotten(document.id):
                 continue
             before = known.get(document.id)
-            if document.id in self._waiting or (before is not None and before.pk in self._seen):
+            if self._on_its_way(document.id) or (before is not None and before.pk in self._seen):
                 self.fail(Failed(document.id, f"{document.id} occurs twice: the first one was taken."))
                 continue
             hash = content_hash(document, self.rule)
@@ -216,8 +242,12 @@ class Run:
             self._waiting_chunks += len(pieces)
             self._waiting_changed += before is not None
             if self._waiting_chunks >= self._options.batch_chunks:
-                known |= self._write(number)
-                self._committed(number)
+                self._send(number)
+                while len(self._sent) > AHEAD:
+                    known |= self._settle()
+
+    def _on_its_way(self, id: str) -> bool:
+        return id in self._waiting or any(id in sent.ready for sent in self._sent)
 
     def moved(self, ids: Sequence[str]) -> None:
         """What was put last stood under these ids before: they go in the very transaction in which it comes."""
@@ -246,33 +276,66 @@ class Run:
     def flush(self) -> None:
         """Write all that was put."""
         self._take()
-        self._write(self._put)
+        self._send(self._put)
+        while len(self._sent) > 1:
+            self._settle()
+        if self._sent:
+            self._write()
         if gone := self._replaced(self._put):  # what took their place was written before its file came to its end
             self._unsettle()
             self._count_moved(self._writer.delete(gone))
         self._committed(self._put)
 
-    def _write(self, put: int) -> dict[str, Held]:
-        """Embed what is new of the waiting documents (of the first `put`), write them in one transaction; how the store holds them now."""
+    def _send(self, put: int) -> None:
+        """Have what is new of the waiting documents embedded, in parts that can be kept one by one; they are the next batch."""
         if not self._waiting:
-            return {}
+            return
         embedder = self._embedder()
         self._use(embedder)
-        waiting = list(self._waiting.values())
-        texts = {hash: _text(ready.document, piece.heading, piece.text) for ready in waiting for piece, hash in ready.chunks}
-        missing = self._writer.without_vector(texts)
-        vectors = self._embedded(embedder, {hash: text for hash, text in texts.items() if hash in missing})
+        texts = {hash: _text(ready.document, piece.heading, piece.text) for ready in self._waiting.values() for piece, hash in ready.chunks}
+        coming = {hash for sent in self._sent for hash in sent.texts}
+        new = self._writer.without_vector(texts.keys() - coming)
+        missing = [hash for hash in texts if hash in new]
+        step = self._options.batch_chunks
+        parts = [{hash: texts[hash] for hash in missing[at : at + step]} for at in range(0, len(missing), step)]
+        self.counts.reused += self._waiting_chunks - len(missing)
+        begun = [self._embedding.begin(embedder, part) for part in parts]
+        self._sent.append(_Sent(put, self._waiting, self._waiting_changed, texts, begun))
+        self._waiting, self._waiting_chunks, self._waiting_changed = {}, 0, 0
+
+    def _write(self) -> dict[str, Held]:
+        """Write the oldest batch in one transaction, once its texts are embedded; how the store holds its documents now."""
+        sent = self._sent[0]
+        vectors: Made = {}
+        # A document of many batches keeps each as it is made: a kill costs one batch, not a day.
+        for last, part in enumerate(sent.parts, 1 - len(sent.parts)):
+            vectors = awaited(part)
+            self.counts.embedded += len(vectors)
+            if last < 0:
+                self._writer.keep_vectors(vectors)
+        # A batch before this one may have taken the last chunk with a text of this one out, and its vector with it.
+        lost = self._writer.without_vector(sent.texts.keys() - vectors.keys())
+        if lost:
+            vectors |= awaited(self._embedding.begin(self._embedder(), {hash: sent.texts[hash] for hash in lost}))
+            self.counts.embedded += len(lost)
         self._unsettle()
-        gone = self._replaced(put)
+        waiting = list(sent.ready.values())
+        gone = self._replaced(sent.put)
         self._count_moved(self._writer.commit(Batch(self._source.id, waiting, vectors, self.access, self.may_leave, gone)))
-        written = self.find(list(self._waiting))
+        self._sent.popleft()
+        written = self.find(list(sent.ready))
         for held in written.values():
             self._seen.add(held.pk)
-        self.counts.changed += self._waiting_changed
-        self.counts.added += len(waiting) - self._waiting_changed
-        self.counts.chunks += self._waiting_chunks
-        self.counts.reused += self._waiting_chunks - len(missing)
-        self._waiting, self._waiting_chunks, self._waiting_changed = {}, 0, 0
+        self.counts.changed += sent.changed
+        self.counts.added += len(waiting) - sent.changed
+        self.counts.chunks += sum(len(ready.chunks) for ready in waiting)
+        return written
+
+    def _settle(self) -> dict[str, Held]:
+        """Write the oldest batch, and tell of it."""
+        put = self._sent[0].put
+        written = self._write()
+        self._committed(put)
         return written
 
     def _committed(self, put: int) -> None:
@@ -301,21 +364,6 @@ class Run:
         counts = self.counts
         done = counts.added + counts.changed + counts.unchanged
         self._on_event(Committed(self._writer.store, self._source.name, self._behind, done, counts.chunks, counts.embedded, counts.deleted))
-
-    def _embedded(self, embedder: Embedder, texts: Mapping[str, str]) -> dict[str, bytes]:
-        """Vectors of new texts. A document of many batches keeps each as it is made: a kill costs one batch, not a day."""
-        hashes, step = list(texts), self._options.batch_chunks
-        made: dict[str, bytes] = {}
-        for at in range(0, len(hashes), step):
-            some = hashes[at : at + step]
-            matrix = embedder.passages([texts[hash] for hash in some]).astype("<f4")
-            if matrix.shape != (len(some), embedder.info.dimensions):
-                raise OndolError(f"The embedder {embedder.info.model} returned vectors of shape {matrix.shape} for {len(some)} texts.")
-            made = {hash: row.tobytes() for hash, row in zip(some, matrix, strict=True)}
-            self.counts.embedded += len(some)
-            if at + step < len(hashes):
-                self._writer.keep_vectors(made)
-        return made
 
     def remove_unseen(self, spared: Callable[[str], bool] | None = None) -> None:
         """Take out what the source no longer has. Conflict (nothing removed): that is a suspiciously large share of it."""
@@ -356,6 +404,7 @@ class Run:
 
     def close(self, error: str = "") -> Report:
         """Write down how it went. After an error the failures of earlier runs stay listed: not all was looked at."""
+        self._embedding.close()
         report = self.report(error)
         if report.added or report.changed or report.deleted:
             self._writer.drop_unused_vectors()

@@ -1,10 +1,10 @@
 """How much ingest adds to the embedder, and what a run costs that finds nothing new.
 
-    ONDOL_EVAL_DATA=... python tests/bench/sync.py --models MODELS_FOLDER [--paragraphs 300] [--rows 200000]
+    ONDOL_EVAL_DATA=... python tests/bench/sync.py --models MODELS_FOLDER [--paragraphs 300] [--precision bf16] [--rows 200000]
 
 Part 1: a first sync of en-squad paragraphs against the bare embedder on the very same texts, taken in turns in one
-process (best of the rounds). Part 2: a sync of unchanged rows of a real PostgreSQL, each in a process of its own, by a
-deterministic vector generator. Prints one JSON line a part.
+process (best of the rounds). Part 2: syncs of rows of a real PostgreSQL after nothing, 1 %, some keys changed, each in a
+process of its own, by a deterministic vector generator. Prints one JSON line a part.
 """
 
 from __future__ import annotations
@@ -32,16 +32,23 @@ from ingest.sync import ingest_files, ingest_postgres  # noqa: E402
 from models.embedder import Vectors  # noqa: E402
 from models.hash_embedder import HashEmbedder, WordCounter  # noqa: E402
 
-UNCHANGED = """
-import sys, json
+AGAIN = """
+import resource, sys, json
 from pathlib import Path
 from app.core.paths import Home
-from ingest.postgres.asked import Asked  # noqa: E402
 from ingest.sync import sync
-def never(): raise SystemExit("nothing is to be embedded")
-(report,) = sync(Home(Path(sys.argv[1])), None, never, never)
-print(json.dumps({"unchanged": report.unchanged, "seconds_in_run": report.seconds, "torch": "torch" in sys.modules}))
+from models.hash_embedder import HashEmbedder, WordCounter
+embedding = []
+def embedder():
+    embedding.append(True)
+    return HashEmbedder()
+(report,) = sync(Home(Path(sys.argv[1])), None, embedder, WordCounter)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+told = {name: getattr(report, name) for name in ("unchanged", "changed", "added", "deleted")}
+told |= {"seconds_in_run": report.seconds, "peak_mb": peak, "embedder": bool(embedding), "torch": "torch" in sys.modules}
+print(json.dumps(told))
 """
+"""A sync in a process of its own, by a deterministic vector generator."""
 
 
 class Recorded:
@@ -58,13 +65,13 @@ class Recorded:
         return self._embedder.queries(texts)  # type: ignore[attr-defined, no-any-return]
 
 
-def first_sync(models: Path, paragraphs: int, rounds: int) -> dict[str, object]:
+def first_sync(models: Path, paragraphs: int, rounds: int, precision: str) -> dict[str, object]:
     from models.library import Library
     from models.sentence import open_embedder
     from models.tokenizer import ModelTokenCounter
 
     model = Library(models).find("all-minilm-l6-v2")
-    embedder, counter = open_embedder(model), ModelTokenCounter(model)
+    embedder, counter = open_embedder(model, precision=precision), ModelTokenCounter(model)
     corpus = (Path(os.environ["ONDOL_EVAL_DATA"]) / "retrieval" / "en-squad" / "corpus.jsonl").read_text(encoding="utf-8")
     embedder.passages(["warm"])
     synced, bare, chunks = [], [], 0
@@ -83,6 +90,7 @@ def first_sync(models: Path, paragraphs: int, rounds: int) -> dict[str, object]:
     (wall, cpu), (bare_wall, bare_cpu) = (tuple(map(min, zip(*times, strict=True))) for times in (synced, bare))
     return {
         "part": "first sync",
+        "precision": precision,
         "chunks": chunks,
         "seconds": {"synced": wall, "bare": bare_wall, "ratio": round(wall / bare_wall, 3)},
         "cpu_seconds": {"synced": cpu, "bare": bare_cpu, "ratio": round(cpu / bare_cpu, 3)},
@@ -98,24 +106,33 @@ def clock(times: list[tuple[float, float]]) -> Iterator[None]:
     times.append((time.perf_counter() - began[0], time.process_time() - began[1]))
 
 
-def unchanged(rows: int, rounds: int) -> dict[str, object]:
-    with embedded_server() as dsn, tempfile.TemporaryDirectory() as scratch:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute("CREATE TABLE items (id bigint PRIMARY KEY, name text, body text, price numeric, at timestamptz)")
-            connection.execute(
-                f"INSERT INTO items SELECT n, 'item ' || n, repeat('words of item ' || n || ' stand here. ', 6), n * 1.5, now() "
-                f"FROM generate_series(1, {rows}) n"
-            )
+def again(home: str) -> dict[str, object]:
+    """A sync in a process of its own: what it counted, and its seconds on the wall and of the CPU, start included."""
+    began, used = time.perf_counter(), os.times()
+    out = subprocess.run([sys.executable, "-c", AGAIN, home], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    cpu = sum(os.times()[2:4]) - sum(used[2:4])
+    return {"process_s": round(time.perf_counter() - began, 2), "process_cpu_s": round(cpu, 2), **json.loads(out)}
+
+
+def unchanged(rows: int, rounds: int) -> Iterator[dict[str, object]]:
+    """A first sync, then what later ones cost: nothing changed, 1 % changed, other keys, every row to be hashed."""
+    with embedded_server() as dsn, tempfile.TemporaryDirectory() as home, psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE items (id bigint PRIMARY KEY, name text, body text, price numeric, at timestamptz)")
+        connection.execute(
+            f"INSERT INTO items SELECT n, 'item ' || n, repeat('words of item ' || n || ' stand here. ', 6), n * 1.5, now() "
+            f"FROM generate_series(1, {rows}) n"
+        )
         began = time.perf_counter()
-        ingest_postgres(Home(Path(scratch)), dsn, Asked(tables=("items",)), "shop", HashEmbedder(), WordCounter())
-        first, runs, cpu, said = time.perf_counter() - began, [], [], {}
-        for _ in range(rounds):
-            began, used = time.perf_counter(), os.times()
-            out = subprocess.run([sys.executable, "-c", UNCHANGED, scratch], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-            runs.append(time.perf_counter() - began)
-            cpu.append(sum(os.times()[2:4]) - sum(used[2:4]))
-            said = json.loads(out)
-    return {"part": "unchanged rows", "rows": rows, "first_s": first, "process_s": min(runs), "process_cpu_s": min(cpu), **said, "bar_s": 2}
+        ingest_postgres(Home(Path(home)), dsn, Asked(tables=("items",)), "shop", HashEmbedder(), WordCounter())
+        yield {"part": "first sync of rows", "rows": rows, "s": round(time.perf_counter() - began, 1)}
+        runs = [again(home) for _ in range(rounds)]
+        yield {"part": "unchanged rows", "rows": rows, **min(runs, key=lambda run: float(str(run["process_s"]))), "bar_s": 2}
+        connection.execute("UPDATE items SET price = price + 1 WHERE id % 100 = 0")
+        yield {"part": "1 % changed", "rows": rows, **again(home)}
+        connection.execute("DELETE FROM items WHERE id % 1000 = 1")
+        yield {"part": "other keys", "rows": rows, **again(home)}
+        connection.execute("VACUUM FULL items")
+        yield {"part": "every row hashed", "rows": rows, **again(home)}
 
 
 if __name__ == "__main__":
@@ -124,8 +141,10 @@ if __name__ == "__main__":
     asked.add_argument("--paragraphs", type=int, default=300)
     asked.add_argument("--rows", type=int, default=200_000)
     asked.add_argument("--rounds", type=int, default=3)
+    asked.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     given = asked.parse_args()
     if given.models:
-        print(json.dumps(first_sync(given.models, given.paragraphs, given.rounds)))
+        print(json.dumps(first_sync(given.models, given.paragraphs, given.rounds, given.precision)))
     if given.rows:
-        print(json.dumps(unchanged(given.rows, given.rounds)))
+        for part in unchanged(given.rows, given.rounds):
+            print(json.dumps(part), flush=True)

@@ -36,7 +36,7 @@ class SlowEmbedder(HashEmbedder):
 
 def tell(event: Event) -> None:
     if isinstance(event, Renewing):
-        print("kept", event.done, flush=True)
+        print(f"kept {event.done}", flush=True)  # in one piece, whenever this process is killed
 
 
 if __name__ == "__main__":

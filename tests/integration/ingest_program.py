@@ -23,7 +23,7 @@ class SlowEmbedder(HashEmbedder):
 
 def tell(event: Event) -> None:
     if isinstance(event, Committed):
-        print("committed", event.documents, flush=True)
+        print(f"committed {event.documents}", flush=True)  # in one piece, whenever this process is killed
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def test_a_folder_becomes_documents_chunks_and_vectors(world, folder):
     root = folder.as_posix()
     assert world.documents() == {f"{root}/a.txt", f"{root}/b.md", f"{root}/c.jsonl#1", f"{root}/c.jsonl#2"}
     assert world.sql("SELECT title FROM documents WHERE id LIKE '%b.md'") == [("휴가",)]
-    assert world.embedder.texts[1] == "휴가\n연차는 15일이다."
+    assert "휴가\n연차는 15일이다." in world.embedder.texts
     world.check()
 
 
@@ -79,7 +79,7 @@ def test_a_changed_file_swaps_its_chunks_and_a_vanished_one_is_deleted(world, fo
     world.embedder.texts.clear()
     report = world.sync()
     assert (report.added, report.changed, report.unchanged, report.deleted) == (1, 1, 1, 2)
-    assert world.embedder.texts == ["a\nThe floor is cold now.", "three"]
+    assert sorted(world.embedder.texts) == ["a\nThe floor is cold now.", "three"]
     assert world.sql("SELECT text FROM chunks ORDER BY text") == [("The floor is cold now.",), ("three",), ("two",)]
     assert world.sql("SELECT count(*) FROM vectors") == [(3,)]
     world.check()
