@@ -31,7 +31,7 @@ _COMMON = frozenset(
 )
 """The syllables of 97 % of a Korean encyclopedia's text, and some of offices."""
 _PROOF, _SHORT_PROOF, _LEAD = 0.6, 0.75, 0.15
-_SHORT, _SHORTEST = 8, 2
+_SHORT, _SHORTEST = 5, 2
 """Letters that tell something: below the first more of them must, below the second there is nothing to go by."""
 _ENOUGH = 40
 """Bytes outside ASCII from which on other scripts are guessed."""

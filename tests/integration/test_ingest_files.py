@@ -113,14 +113,14 @@ def test_files_that_cannot_be_read_fail_one_by_one_and_the_rest_goes_on(world, f
     (folder / "binary.txt").write_bytes(bytes(range(256)))
     (folder / "bad.jsonl").write_text('{"id": 1, "text": "good"}\n{\n')
     (folder / "big.txt").write_text("x " * 600)
-    (folder / "photo.jpg").write_bytes(b"x")
+    (folder / "photo.xyz").write_bytes(b"x")
     (folder / ".hidden.txt").write_text("secret")
-    report = world.files(folder, folder / "photo.jpg", folder / "nothing.txt", limits=Limits(file_bytes=1000))
+    report = world.files(folder, folder / "photo.xyz", folder / "nothing.txt", limits=Limits(file_bytes=1000))
     reasons = {Path(item.item).name: item.reason for item in report.failed}
-    assert set(reasons) == {"empty.txt", "binary.txt", "bad.jsonl#line 2", "big.txt", "photo.jpg", "nothing.txt"}
+    assert set(reasons) == {"empty.txt", "binary.txt", "bad.jsonl#line 2", "big.txt", "photo.xyz", "nothing.txt"}
     assert "is empty" in reasons["empty.txt"]
     assert "larger than 0.001 MB" in reasons["big.txt"]
-    assert "no reader knows" in reasons["photo.jpg"]
+    assert "no reader knows" in reasons["photo.xyz"]
     assert "There is no file" in reasons["nothing.txt"]
     assert (report.added, report.skipped, report.ok) == (5, 1, False)
     assert not any(".hidden" in id for id in world.documents())
