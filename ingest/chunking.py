@@ -1,9 +1,10 @@
 """Documents cut into chunks: structure first, then size.
 
 A chunk never crosses a section or a page. Within one, whole blocks are packed up to `tokens`; a block a quarter
-larger stays whole where the embedder can take it; a longer one is cut between sentences into parts of about equal size,
-each beginning with the last sentences of the part before (`overlap`). Cuts inside a sentence fall between words, and
-inside a word only where the word alone is too long.
+larger stays whole where the embedder can take it; a longer one is cut into parts of about equal size, each beginning with the end of
+the part before (`overlap`): prose between sentences, a list between its items, a row between its values, code at empty lines, else
+between lines. Only what is too long by itself is cut further: an item between sentences, a sentence between words, a word anywhere.
+The later parts of a row have its first value in their heading, and a line that announces a list, a table or code stays with it.
 
 Size is counted in the embedder's tokens, but some tokenizers break a script into crumbs (all-MiniLM makes three tokens of
 one Hangul syllable): 220 of those are a line and a half, too little to be read or found by its words. So `characters`
@@ -19,15 +20,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from ingest.documents import Block
+from ingest.documents import Block, Kind
 
-RULE = 1
+RULE = 2
 """Raised when the same document would be cut in another way: all are then cut again, and only new texts embedded."""
 
 Offsets = Callable[[str], list[tuple[int, int]]]
 
 _SENTENCE_END = re.compile(r"""(?<=[.!?])["'”’)\]」』]*\s+(?=["'“‘(\[「『]?[^\sa-z])|(?<=[。！？])["”’」』）]*\s*|\n+\s*""")
 _WORD_END = re.compile(r"\s+")
+_LINE_END = re.compile(r"\n+")
+_EMPTY_LINE = re.compile(r"\n[ \t]*\n+")
+_CUTS: dict[Kind, tuple[re.Pattern[str], ...]] = {
+    "text": (_SENTENCE_END,),
+    "list": (_LINE_END, _SENTENCE_END),
+    "row": (_LINE_END, _SENTENCE_END),
+    "code": (_EMPTY_LINE, _LINE_END),
+}
+"""Where a block of a kind is cut: at the first of these, and what is then still too long at the next."""
+_INTRODUCTION = 0.25
+_LABEL_CHARACTERS = 80
 _SPECIAL = 2
 _TITLE_CHARACTERS = 120
 _STRETCH = 1.25
@@ -68,7 +80,9 @@ class _Part:
 
     @property
     def text(self) -> str:
-        return self.block.text[self.start : self.end].strip()
+        text = self.block.text[self.start : self.end]
+        # Code and nested lists say something with the blanks that a line begins with.
+        return text.strip("\n").rstrip() if self.block.kind in ("code", "list") else text.strip()
 
 
 def embedded_text(title: str, heading: str, text: str) -> str:
@@ -114,7 +128,7 @@ def _parts(block: Block, measure: _Measure) -> Iterator[_Part]:
     if whole <= measure.largest:
         yield _Part(block, 0, length, whole, True)
         return
-    spans = list(_sentences(block.text, starts, measure))
+    spans = list(_spans(block.text, 0, length, _CUTS[block.kind], starts, measure))
     total = sum(size for _, _, size in spans)
     # Room for the overlap is kept free in each part, so that it never pushes one over the limit.
     goal = total / -(-total // (1 - measure.overlap))
@@ -137,22 +151,31 @@ def _part(block: Block, spans: list[tuple[int, int, float]], first: int, after: 
     return _Part(block, spans[back][0], spans[after - 1][1], size + lent, False)
 
 
-def _sentences(text: str, starts: list[int], measure: _Measure) -> Iterator[tuple[int, int, float]]:
-    """Consecutive spans (start, end, size) that cover the text: sentences, or pieces of one that is too long."""
+def _spans(
+    text: str, start: int, end: int, marks: tuple[re.Pattern[str], ...], starts: list[int], measure: _Measure
+) -> Iterator[tuple[int, int, float]]:
+    """Consecutive spans (start, end, size) that cover the text between two places, each cut no finer than its size needs."""
     limit = 1 - measure.overlap
-    for start, end in _cut(text, 0, len(text), _SENTENCE_END):
-        size = measure.size(starts, start, end)
+    for first, after in _cut(text, start, end, marks[0]):
+        size = measure.size(starts, first, after)
         if size <= limit:
-            yield start, end, size
-            continue
-        piece, filled = start, 0.0
-        for word, after in _words(text, start, end, starts, measure, limit):
-            size = measure.size(starts, word, after)
-            if filled + size > limit and word > piece:
-                yield piece, word, filled
-                piece, filled = word, 0.0
-            filled += size
-        yield piece, end, filled
+            yield first, after, size
+        elif len(marks) > 1:
+            yield from _spans(text, first, after, marks[1:], starts, measure)
+        else:
+            yield from _pieces(text, first, after, starts, measure, limit)
+
+
+def _pieces(text: str, start: int, end: int, starts: list[int], measure: _Measure, limit: float) -> Iterator[tuple[int, int, float]]:
+    """Spans of as many words as fit."""
+    piece, filled = start, 0.0
+    for word, after in _words(text, start, end, starts, measure, limit):
+        size = measure.size(starts, word, after)
+        if filled + size > limit and word > piece:
+            yield piece, word, filled
+            piece, filled = word, 0.0
+        filled += size
+    yield piece, end, filled
 
 
 def _words(text: str, start: int, end: int, starts: list[int], measure: _Measure, limit: float) -> Iterator[tuple[int, int]]:
@@ -190,11 +213,18 @@ def _packed(parts: list[_Part]) -> Iterator[list[_Part]]:
     for part in parts:
         joins = waiting and part.whole and waiting[-1].whole and sum(other.size for other in waiting) + part.size <= 1
         if waiting and not joins:
-            yield waiting
-            waiting = []
+            kept = [waiting[-1]] if len(waiting) > 1 and _introduces(waiting[-1], part) else []
+            yield waiting[: len(waiting) - len(kept)]
+            waiting = kept
         waiting.append(part)
     if waiting:
         yield waiting
+
+
+def _introduces(line: _Part, part: _Part) -> bool:
+    """Whether a short paragraph announces what comes next, and both fit in one chunk."""
+    announced = line.block.kind == "text" and line.text.endswith((":", "：")) and part.block.kind != "text"
+    return announced and line.whole and part.whole and line.size <= _INTRODUCTION and line.size + part.size <= 1
 
 
 def _join(parts: list[_Part], heading: str) -> Chunk:
@@ -205,4 +235,7 @@ def _join(parts: list[_Part], heading: str) -> Chunk:
     line = first.block.line
     if line is not None:
         line += first.block.text.count("\n", 0, first.start)
+    if first.block.kind == "row" and first.start > 0:
+        label = first.block.text.strip().partition("\n")[0][:_LABEL_CHARACTERS]
+        heading = f"{heading} > {label}" if heading else label
     return Chunk(text, heading, first.block.page, line)

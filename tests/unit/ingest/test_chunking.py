@@ -25,7 +25,7 @@ blocks = st.lists(
         text=texts,
         heading_path=st.sampled_from([(), ("A",), ("A", "B")]),
         page=st.sampled_from([None, 1, 2]),
-        kind=st.sampled_from(["text", "row"]),
+        kind=st.sampled_from(["text", "list", "row", "code"]),
     ),
     max_size=6,
 )
@@ -133,3 +133,43 @@ def test_a_title_as_long_as_the_embedder_leaves_room_for_the_text():
 def test_the_embedder_sees_title_and_headings_before_the_text():
     assert embedded_text("Handbook", "Leave > Sick days", "Call us.") == "Handbook\nLeave > Sick days\nCall us."
     assert embedded_text("", "", "Call us.") == "Call us."
+
+
+def test_code_is_cut_at_empty_lines_and_never_within_a_line_and_keeps_its_indentation():
+    functions = [f"def step{number}(rows):\n    # Adds one. Then it stops.\n    return rows[{number}] + 1" for number in range(40)]
+    chunks = chunk("", [Block("\n\n".join(functions), kind="code")], WORDS, 256)
+    assert len(chunks) > 2
+    for found in chunks:
+        assert found.text.startswith("def step")
+        assert found.text.endswith("+ 1")
+        assert "\n    return" in found.text
+
+
+def test_code_without_an_empty_line_is_cut_between_lines():
+    lines = [f"        total = total + rows[{number}] * 3" for number in range(80)]
+    chunks = chunk("", [Block("\n".join(lines), kind="code")], WORDS, 256)
+    assert len(chunks) > 2
+    assert all(line in lines for found in chunks for line in found.text.split("\n"))
+
+
+def test_a_long_list_is_cut_between_its_items_and_not_between_their_sentences():
+    items = [f"- Item {number}. It has a second sentence. And a third one." for number in range(60)]
+    chunks = chunk("", [Block("\n".join(items), kind="list")], WORDS, 256)
+    assert len(chunks) > 2
+    assert all(item in items for found in chunks for item in found.text.split("\n"))
+
+
+def test_the_line_that_announces_a_list_stays_with_it():
+    filler = Block("Some words that stand before it. " * 27)
+    line, items = Block("These belong together:"), Block("\n".join(f"- thing number {n} of these" for n in range(12)), kind="list")
+    first, second = chunk("", [filler, line, items], WORDS, 256)
+    assert first.text.endswith("before it.")
+    assert second.text.startswith("These belong together:\n\n- thing number 0")
+
+
+def test_the_later_parts_of_a_long_row_are_headed_by_its_first_value():
+    row = "name: Kim Minji\n" + "\n".join(f"note {number}: words of a note that is not short at all" for number in range(60))
+    chunks = chunk("", [Block(row, heading_path=("Customers",), kind="row")], WORDS, 256)
+    assert len(chunks) > 2
+    assert [found.heading for found in chunks] == ["Customers", *["Customers > name: Kim Minji"] * (len(chunks) - 1)]
+    assert all(line.startswith(("name", "note")) for found in chunks for line in found.text.split("\n"))
