@@ -1,6 +1,6 @@
 """Retrieval and refusal on real questions, over the product's own path: ingest of corpus.jsonl, the book, the hybrid search.
 
-    ONDOL_EVAL_DATA=DATA python tests/bench/retrieval.py --models FOLDER --home FOLDER [--json FILE]
+    ONDOL_EVAL_DATA=DATA python tests/bench/retrieval.py --models FOLDER --home FOLDER [--precision bf16] [--json FILE]
 
 `--models` is a models folder with an embedder in it (`ondol models pull`). A second run over the same `--home` embeds
 nothing again. Prints R@1, R@5, MRR@10 and nDCG@10 of the full-text leg, the vector leg and both, and the share of questions
@@ -167,6 +167,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     options = parser.parse_args()
     logging.getLogger("ingest").setLevel(logging.ERROR)
     data = os.environ.get("ONDOL_EVAL_DATA")
@@ -175,7 +176,7 @@ def main() -> None:
     model = Library(options.models).default_embedder()
     if model is None:
         raise SystemExit(f"There is no embedder in {options.models}: `ondol models pull` gets one.")
-    embedder, counter = Remembering(open_embedder(model)), ModelTokenCounter(model)
+    embedder, counter = Remembering(open_embedder(model, precision=options.precision)), ModelTokenCounter(model)
     homes = [Home(options.home / name) for name in ("full", "held")]
     for home in homes:
         home.root.mkdir(parents=True, exist_ok=True)
