@@ -32,6 +32,7 @@ from app.core.machine import Machine
 from app.core.paths import Home
 from app.core.registry import load
 from app.core.settings import Plug, Settings
+from app.local.keeping import LocalKeeping
 from app.local.models import LocalModels
 from app.local.parts import CurrentCounter, LocalEmbeddings, LocalParts, LocalStores
 from app.local.sentences import LocalSentences
@@ -47,6 +48,7 @@ from app.state.answers import AnswerLog
 from ingest.chunking import ChunkOptions
 from ingest.freshness import FreshnessChecker
 from ingest.index.client import IndexClient
+from ingest.keeping.keeper import Keeper, Pace
 from ingest.search.hybrid import Searcher
 from ingest.search.relevance import DEFAULT_THRESHOLD
 from models.downloads import Downloads
@@ -109,6 +111,7 @@ def build(home: Home, settings: Settings) -> Server:
     searcher = Searcher(home.book, embed, index, CurrentCounter(embedding_model))
     stores = LocalStores(searcher)
     local = LocalParts(stores, index, embed)
+    keeping = LocalKeeping(home, Keeper(home, pace=Pace(stuck=settings.ingest.stuck_minutes * 60)))
 
     machine = Machine(home, settings, searcher, library)
     backends = _backends(settings, machine)
@@ -151,8 +154,10 @@ def build(home: Home, settings: Settings) -> Server:
         for name in unknown_sources(settings, await stores.stores()):
             log.warning("an assistant names the source '%s', which is neither configured nor a store yet", name)
         await local.start()
+        await keeping.start()
 
     async def stops() -> None:
+        await keeping.stop()
         await managed.close()
         await service.close()
         await vectors.close()
@@ -164,7 +169,9 @@ def build(home: Home, settings: Settings) -> Server:
 
     hosts = frozenset(host.lower() for host in (settings.server.host, *settings.server.allowed_hosts))
     access = Access(api_key(home), hosts, frozenset(settings.server.cors_origins))
-    parts = Parts(service, stores, LocalEmbeddings(embed, vectors), managed, access, Metrics(), health, instance, version(), started)
+    parts = Parts(
+        service, stores, LocalEmbeddings(embed, vectors), managed, keeping, access, Metrics(), health, instance, version(), started
+    )
     return Server(application(parts, starts=[starts], stops=[stops]), instance, parts.version, parts.closing.set)
 
 

@@ -23,7 +23,7 @@ Known = tuple[str, str, str, dict[str, Any]]
 def find_source(writer: Writer, wanted: str) -> SourceRow:
     """The source of this name; a path may be written as it was typed. NotFound names the nearest."""
     rows = writer.sources()
-    found = next((row for row in rows if row.name in _spelled(wanted)), None)
+    found = next((row for row in rows if row.name in spelled(wanted)), None)
     if found is None:
         raise _unknown("source", wanted, writer.store, [row.name for row in rows])
     return found
@@ -31,7 +31,7 @@ def find_source(writer: Writer, wanted: str) -> SourceRow:
 
 def named(known: Sequence[Known], store: str | None, wanted: str | None) -> list[Known]:
     """Those of the sources (store, kind, name, spec) that somebody means; all where nobody named one. NotFound names the nearest."""
-    found = [one for one in known if wanted is None or one[2] in _spelled(wanted)]
+    found = [one for one in known if wanted is None or one[2] in spelled(wanted)]
     if wanted is not None and not found:
         raise _unknown("source", wanted, store or "", [one[2] for one in known])
     return found
@@ -54,9 +54,9 @@ def forget_source(home: Home, writer: Writer, source: SourceRow) -> int:
 
 def forget_document(writer: Writer, wanted: str) -> int:
     """Remove a document, or all that came from the file of this path; how many there were."""
-    spelled = _spelled(wanted)
-    within = tuple(f"{name}#" for name in spelled)
-    ids = set(writer.find(list(spelled))) or {id for id in writer.ids() if id.startswith(within)}
+    forms = spelled(wanted)
+    within = tuple(f"{name}#" for name in forms)
+    ids = set(writer.find(list(forms))) or {id for id in writer.ids() if id.startswith(within)}
     if not ids:
         raise _unknown("document", wanted, writer.store, list(islice(writer.ids(), _NAMES)))
     # Remembered first: a kill in between leaves them to be forgotten again, not to come back.
@@ -65,7 +65,8 @@ def forget_document(writer: Writer, wanted: str) -> int:
     return writer.delete(ids)
 
 
-def _spelled(wanted: str) -> set[str]:
+def spelled(wanted: str) -> set[str]:
+    """A name as it was typed, and as a path is written in the book."""
     try:
         return {wanted, file_id(Path(wanted))}
     except ItemError:

@@ -48,7 +48,9 @@ class Options:
     """How a run works. `delete_guard`: the largest share of a source's documents that may vanish at once.
 
     `slot_wal_bytes`: WAL that a database may keep for a followed table before the whole of it is compared instead.
-    `access` and `may_leave` label the documents; None keeps what the source was ingested with.
+    `access` and `may_leave` label the documents; None keeps what the source was ingested with, as does a `schedule` of None.
+    `retry`: items that failed before, tried now whatever their time. `reread`: everything is read and cut again. `settle`: files changed
+    less than so many seconds ago are left for later, as somebody is still writing them. `wait`: for another writer of the store.
     """
 
     chunk: ChunkOptions = DEFAULT
@@ -114,7 +116,7 @@ class Run:
     def __init__(self, writer: Writer, source: SourceRow, tools: Tools, options: Options, on_event: OnEvent) -> None:
         self._writer, self._source, self._tools, self._options, self._on_event = writer, source, tools, options, on_event
         self.state: dict[str, Any] = {name: value for name, value in source.state.items() if name != SETTLED}
-        self.settled: Any = source.state.get(SETTLED)
+        self.settled: Any = None if options.reread else source.state.get(SETTLED)
         self._settled = SETTLED in source.state
         self.access = tuple(source.spec.get("access", ()))
         self.may_leave = bool(source.spec.get("may_leave", False))

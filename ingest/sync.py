@@ -7,6 +7,7 @@ it after a kill goes on where the last transaction ended.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,6 @@ from app.core.paths import Home
 from ingest import forgetting
 from ingest.book import queries
 from ingest.book.engine import open_book, update_book
-from ingest.book.queries import SourceStatus
 from ingest.book.writer import SourceRow, Writer, open_writer
 from ingest.documents import Failed
 from ingest.embedders import Counting, Embedding, Tools
@@ -26,6 +26,7 @@ from ingest.file_source import fill_from_files, look
 from ingest.files import file_id, find
 from ingest.generations import prepare, renew
 from ingest.index.files import taken_in
+from ingest.keeping.status import SlotOf, SourceStatus, source_statuses
 from ingest.readers.registry import Readers
 from ingest.reading.client import Reading
 from ingest.reading.whole import failure
@@ -179,11 +180,11 @@ def sync(
     return reports
 
 
-def status(home: Home) -> list[SourceStatus]:
-    """Every source of every store: documents, chunks, the last run, and what failed how often. Nothing ingested: an empty list."""
+def status(home: Home, slot: SlotOf | None = None) -> list[SourceStatus]:
+    """Every source of every store: counts, the last run and the next, and what failed how often. Nothing ingested: an empty list."""
     try:
         with open_book(home.book) as book, book.read() as connection:
-            return queries.source_statuses(connection)
+            return source_statuses(connection, time.time(), slot)
     except StoreNotFound:
         return []
 

@@ -21,6 +21,7 @@ from app.api.management import download_model, list_managed, load_model, model_e
 from app.api.models import get_model, list_models
 from app.api.parts import Parts
 from app.api.rerank import rerank
+from app.api.sources import list_sources, schedule_sources, sync_sources
 from app.api.vector_stores import get_store, list_stores, search_store
 from app.api.words import apply_template, detokenize, list_adapters, tokenize
 
@@ -29,6 +30,7 @@ HANDLERS = (
     *(list_models, get_model, chat_completions, completions, embeddings, rerank),
     *(infill, tokenize, detokenize, apply_template, list_adapters),
     *(list_stores, get_store, search_store),
+    *(list_sources, sync_sources, schedule_sources),
     *(list_managed, download_model, remove_model, load_model, unload_model, model_events),
     *(live, ready, metrics),
 )

@@ -107,6 +107,22 @@ class Management(Protocol):
         ...
 
 
+class Keeping(Protocol):
+    """The sources of the stores on this machine, as their owner manages them. Answers are plain values."""
+
+    async def sources(self) -> dict[str, Any]:
+        """How each stands, and what runs now."""
+        ...
+
+    async def ask(self, store: str, source: str | None) -> list[dict[str, str]]:
+        """Run them as soon as their store is free. NotFound."""
+        ...
+
+    async def schedule(self, store: str, source: str | None, every: str, cron: str, *, on_change: bool) -> list[dict[str, str]]:
+        """Choose when they are read again. BadRequest, StoreNotFound, NotFound."""
+        ...
+
+
 @dataclass(frozen=True)
 class Access:
     """Who may speak to the server: the key, and the names under which a browser may have found it."""
@@ -124,6 +140,7 @@ class Parts:
     stores: Stores
     embeddings: Embeddings
     management: Management
+    keeping: Keeping
     access: Access
     metrics: Metrics
     health: Callable[[], Awaitable[dict[str, Any]]]

@@ -10,7 +10,7 @@ import typer
 
 from app.cli.ingest_generation import command as generations
 from app.cli.ingest_slot import command as slots
-from app.cli.options import Into, Json
+from app.cli.options import Cron, Every, Into, Json, OnChange
 from app.cli.output import Output, guarded
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ command = typer.Typer(help="Fill stores from files and PostgreSQL. A running ser
 command.add_typer(generations, name="generation")
 command.add_typer(slots, name="slot")
 
+SETTLE_SECONDS = 2.0
+"""A file changed a moment ago is still in the writing: a run by itself leaves it for the next one."""
 AllowDelete = Annotated[bool, typer.Option("--allow-delete", help="Also when most of a source has vanished: take it out of the store.")]
 
 
@@ -29,6 +31,9 @@ AllowDelete = Annotated[bool, typer.Option("--allow-delete", help="Also when mos
 def files(
     paths: Annotated[list[str], typer.Argument(help="Files and folders; also s3://BUCKET/PREFIX, gs://..., az://...")],
     into: Into,
+    every: Every = "",
+    cron: Cron = "",
+    on_change: OnChange = False,
     allow_delete: AllowDelete = False,
     json: Json = False,
 ) -> None:
@@ -38,9 +43,9 @@ def files(
     def run(home: Home, tools: dict[str, Any]) -> list[Report]:
         from ingest.sync import ingest_files
 
-        return [ingest_files(home, paths, into, **tools)]
+        return [ingest_files(home, paths, into, **_scheduled(tools, every, cron, on_change=on_change, kind="files"))]
 
-    _work(out, run, allow_delete=allow_delete)
+    work(out, run, allow_delete=allow_delete)
 
 
 @command.command()
@@ -79,6 +84,8 @@ def postgres(
     follow: Annotated[
         bool, typer.Option("--follow", help="Let a logical slot of the database tell what changes, not a comparison; needs REPLICATION.")
     ] = False,
+    every: Every = "",
+    cron: Cron = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be read, with an example; write nothing.")] = False,
     allow_delete: AllowDelete = False,
     json: Json = False,
@@ -102,20 +109,26 @@ def postgres(
     def run(home: Home, tools: dict[str, Any]) -> list[Report]:
         from ingest.sync import ingest_postgres
 
-        return ingest_postgres(home, dsn, asked(), into, **tools)
+        return ingest_postgres(home, dsn, asked(), into, **_scheduled(tools, every, cron, on_change=False, kind="postgres"))
 
-    _work(out, run, allow_delete=allow_delete)
+    work(out, run, allow_delete=allow_delete)
 
 
 @command.command()
 def sync(
     store: Annotated[str, typer.Option("--in", metavar="STORE", help="Only this store.")] = "",
+    source: Annotated[str, typer.Option("--source", help="Only this source, as `ondol ingest status` names it.")] = "",
     allow_delete: AllowDelete = False,
     json: Json = False,
+    gently: Annotated[bool, typer.Option("--gently", help="At low priority, and not at all while another run writes the store.")] = False,
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Read every known source again: new, changed and deleted rows and files."""
     out = Output(json=json)
+    if gently:
+        from ingest.keeping.priority import lower
+
+        lower()
     if until_stdin_closes:
         import os
 
@@ -127,35 +140,9 @@ def sync(
     def run(home: Home, tools: dict[str, Any]) -> list[Report]:
         from ingest.sync import sync as sync_all
 
-        return sync_all(home, store or None, **tools)
+        return sync_all(home, store or None, source=source or None, **tools)
 
-    _work(out, run, allow_delete=allow_delete)
-
-
-@command.command()
-def status(json: Json = False) -> None:
-    """Show stores and sources: documents, last run, failures with their reasons."""
-    out = Output(json=json)
-
-    def work() -> int:
-        import msgspec
-
-        from app.core.paths import Home
-        from ingest.sync import status as all_sources
-
-        found = all_sources(Home.find())
-        for one in found:
-            out.data(msgspec.to_builtins(one))
-            out.text(
-                f"{one.store}: {one.kind} {one.name}\n    {one.documents} documents, {one.chunks} chunks, last run {_at(one.last_finished)}"
-            )
-            for failed in one.failures:
-                out.text(f"    failed {failed.attempts}x: {failed.item}: {failed.reason}")
-        if not found:
-            out.text("Nothing was ingested yet: `ondol ingest files PATH --into STORE`.")
-        return 1 if any(one.failures for one in found) else 0
-
-    guarded(work, out)
+    work(out, run, allow_delete=allow_delete, **({"wait": False, "settle": SETTLE_SECONDS} if gently else {}))
 
 
 @command.command()
@@ -187,14 +174,20 @@ def forget(
     guarded(work, out)
 
 
-def _at(at: float | None) -> str:
-    import datetime
+def _scheduled(tools: dict[str, Any], every: str, cron: str, *, on_change: bool, kind: str) -> dict[str, Any]:
+    import time
+    from dataclasses import replace
 
-    return "never" if at is None else datetime.datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
+    from ingest.keeping.schedule import make_schedule
+
+    chosen = make_schedule(every, cron, on_change=on_change, kind=kind, now=time.time())
+    return {**tools, "options": replace(tools["options"], schedule=chosen)}
 
 
-def _work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, allow_delete: bool) -> None:
-    def work() -> int:
+def work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, allow_delete: bool = False, **more: Any) -> None:
+    """Run something over the home with what every run needs, and say what came of it. `more`: of the run's options."""
+
+    def doing() -> int:
         from app.cli.progress import Shown
         from app.cli.standalone import embedders, embedding_model, prepared
         from app.core.paths import Home
@@ -218,6 +211,7 @@ def _work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, a
             delete_guard=chosen.delete_guard,
             slot_wal_bytes=chosen.slot_wal_megabytes * 1_000_000,
             allow_delete=allow_delete,
+            **more,
         )
 
         def counter() -> Any:
@@ -232,7 +226,7 @@ def _work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, a
             _tell(out, report)
         return 0 if all(report.ok for report in reports) else 1
 
-    guarded(work, out)
+    guarded(doing, out)
 
 
 def _tell(out: Output, report: Report) -> None:
@@ -240,7 +234,9 @@ def _tell(out: Output, report: Report) -> None:
 
     out.data({"event": "report", **msgspec.to_builtins(report)})
     counts = ", ".join(f"{getattr(report, name)} {name}" for name in ("added", "changed", "unchanged", "deleted") if getattr(report, name))
-    more = f", {report.skipped} skipped (no reader for their kind)" if report.skipped else ""
+    more = f", {report.moved} of them moved" if report.moved else ""
+    more += f", {report.skipped} skipped (no reader for their kind)" if report.skipped else ""
+    more += f", {report.waiting} that failed before wait for their next try" if report.waiting else ""
     out.text(f"{report.store} <- {report.source}: {counts or 'nothing new'}{more}; {report.chunks} chunks, {report.seconds:.1f} s")
     for failed in report.failed:
         out.note(f"failed: {failed.item}: {failed.reason}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from app.cli import ask, configuration, connect, doctor, ingest, key, models, open_webui, search, serve, tray
+from app.cli import ask, configuration, connect, doctor, ingest_keeping, key, models, open_webui, search, serve, tray
 from app.cli.bench import command as bench
 
 EPILOG = (
@@ -23,7 +23,7 @@ serve.add(command)
 key.add(command)
 ask.add(command)
 search.add(command)
-command.add_typer(ingest.command, name="ingest")
+command.add_typer(ingest_keeping.command, name="ingest")
 command.add_typer(models.command, name="models")
 open_webui.add(command)
 command.add_typer(connect.command, name="connect")

@@ -7,4 +7,7 @@ from typing import Annotated
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
+Every = Annotated[str, typer.Option("--every", metavar="15m", help="Read it again so often, while the server runs (30s, 15m, 2h, 1d).")]
+Cron = Annotated[str, typer.Option("--cron", metavar="'0 3 * * *'", help="Read it again at these times: minute hour day month weekday.")]
+OnChange = Annotated[bool, typer.Option("--on-change", help="Read a folder again as soon as something in it changes.")]
 Into = Annotated[str, typer.Option("--into", metavar="STORE", help="The store to fill; it is made when there is none.")]

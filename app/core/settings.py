@@ -101,6 +101,7 @@ class IngestSettings(Struct, frozen=True):
     slot_wal_megabytes: Annotated[
         int, Meta(description="WAL that a database may keep for a followed table; with more, the whole table is compared instead", ge=1)
     ] = 4000
+    stuck_minutes: Annotated[float, Meta(description="A run by schedule that tells no progress for so long is ended", gt=0)] = 60
     delete_guard: Annotated[float, Meta(description="A sync that would delete more than this share stops and asks", ge=0, le=1)] = 0.5
 
 

@@ -5,34 +5,10 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, select
 
 from app.core.errors import StoreNotFound
-from ingest.book.schema import chunks, documents, failures, sources, stores
-
-
-class FailureStatus(msgspec.Struct, frozen=True):
-    """An item that could not be read the last time, and how often it was tried. Times in seconds since 1970."""
-
-    item: str
-    reason: str
-    attempts: int
-    last_at: float
-
-
-class SourceStatus(msgspec.Struct, frozen=True):
-    """One source of a store: how much of it is in, and how its last run went."""
-
-    store: str
-    kind: str
-    name: str
-    documents: int
-    chunks: int
-    last_started: float | None
-    last_finished: float | None
-    last_summary: dict[str, Any] | None
-    failures: tuple[FailureStatus, ...]
+from ingest.book.schema import sources, stores
 
 
 def no_such_store(connection: Connection, name: str) -> StoreNotFound:
@@ -57,34 +33,3 @@ def known_sources(connection: Connection, store: str | None = None) -> list[tupl
     if store is not None:
         query = query.where(stores.c.id == store_id(connection, store))
     return [tuple(row) for row in connection.execute(query.order_by(stores.c.name, sources.c.id))]
-
-
-def source_statuses(connection: Connection) -> list[SourceStatus]:
-    """Every source with its counts and failures."""
-    of_documents = _counts(connection, select(documents.c.source_id, func.count()).group_by(documents.c.source_id))
-    joined = select(documents.c.source_id, func.count()).join(chunks, chunks.c.document_pk == documents.c.pk)
-    of_chunks = _counts(connection, joined.group_by(documents.c.source_id))
-    failed: dict[int, list[FailureStatus]] = {}
-    for row in connection.execute(select(failures).order_by(failures.c.item)):
-        failed.setdefault(row.source_id, []).append(FailureStatus(row.item, row.reason, row.attempts, row.last_at))
-    rows = connection.execute(
-        select(sources, stores.c.name.label("store")).join(stores, stores.c.id == sources.c.store_id).order_by(stores.c.name, sources.c.id)
-    )
-    return [
-        SourceStatus(
-            row.store,
-            row.kind,
-            row.name,
-            of_documents.get(row.id, 0),
-            of_chunks.get(row.id, 0),
-            row.last_started,
-            row.last_finished,
-            row.last_summary,
-            tuple(failed.get(row.id, ())),
-        )
-        for row in rows
-    ]
-
-
-def _counts(connection: Connection, query: Select[Any]) -> dict[int, int]:
-    return {row[0]: row[1] for row in connection.execute(query)}

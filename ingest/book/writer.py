@@ -178,11 +178,6 @@ class Writer:
         with self._change() as connection:
             connection.execute(update(sources).where(sources.c.id == source_id).values(spec=dict(spec)))
 
-    def respec(self, source_id: int, spec: Mapping[str, Any]) -> None:
-        """Change what is needed to run a source again."""
-        with self._change() as connection:
-            connection.execute(update(sources).where(sources.c.id == source_id).values(spec=dict(spec)))
-
     def known(self) -> dict[str, Known]:
         """Every document of the store by its id."""
         with self._look() as connection:

@@ -48,6 +48,13 @@ def sweep(folder: Path, keep: Collection[Path]) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def abandon(folder: Path, generation_id: int) -> None:
+    """Let a generation's index be built anew from the book: a directory without its position is trusted by nobody."""
+    for path, match in _all(folder):
+        if int(match[2]) == generation_id:
+            files.remove(path / POSITION)
+
+
 def size(path: Path) -> int:
     """Bytes on the disk."""
     total = 0

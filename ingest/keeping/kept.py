@@ -92,22 +92,6 @@ def record_dead(home: Home, key: Key, reason: str, now: float) -> None:
         engine.dispose()
 
 
-def choose(home: Home, key: Key, schedule: Schedule | None) -> None:
-    """Set a source's schedule. Waits for no run: nobody else writes it."""
-    engine = open_writable(home.book, home.locks)
-    try:
-        with translated(), engine.begin() as connection:
-            ids = connection.execute(
-                sources.select()
-                .join(stores, stores.c.id == sources.c.store_id)
-                .where(stores.c.name == key.store, sources.c.name == key.name)
-            )
-            for row in ids.fetchall():
-                source_rows.schedule(connection, row.id, schedule)
-    finally:
-        engine.dispose()
-
-
 def _plain(text: Any) -> dict[str, Any]:
     found = json.loads(text) if isinstance(text, str) and text else text
     return found if isinstance(found, dict) else {}

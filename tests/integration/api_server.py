@@ -20,6 +20,7 @@ from app.api.parts import Access, Embedded, Parts
 from app.backends.contract import ModelInfo
 from app.backends.llama import LlamaBackend
 from app.core.errors import ContextLengthExceeded, StoreNotFound, WorkerDied
+from app.core.paths import Home
 from app.core.records import (
     AnswerRecord,
     Context,
@@ -33,12 +34,14 @@ from app.core.records import (
     Usage,
     Waiting,
 )
+from app.local.keeping import LocalKeeping
 from app.local.models import LocalModels
 from app.local.vectors import LocalVectors
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
 from app.pipeline.gather import Wired
 from app.pipeline.service import Service
+from ingest.keeping.keeper import Keeper
 from models.downloads import Downloads
 from models.embed_client import EmbedClient
 from models.engine.client import EngineSettings
@@ -199,7 +202,9 @@ class Running:
         embed = EmbedClient(lambda: self.library.find("", "embedding"), logs=folder)
         vectors = LocalVectors(self.library, VectorSettings(), logs=folder, idle_seconds=60)
         self.managed = LocalModels(self.library, engines, embed, Downloads(self.library), self.stores.stores, vectors)
-        self.parts = Parts(service, self.stores, Lengths(), self.managed, access, Metrics(), health, "token-1", "0.0", time.time())
+        home = Home(folder)
+        keeping = LocalKeeping(home, Keeper(home))
+        self.parts = Parts(service, self.stores, Lengths(), self.managed, keeping, access, Metrics(), health, "token-1", "0.0", time.time())
         self.url = ""
 
 
