@@ -92,9 +92,10 @@ def shape(text: str, place: str | None = None) -> str:
 
 
 def xlsx(sheets: Mapping[str, str], hidden: Sequence[str] = ()) -> bytes:
-    """An XLSX; each sheet is the inside of its `worksheet`. Style 1 is a date."""
+    """An XLSX; each sheet is the inside of its `worksheet`. Styles 1 and 2 are a date and a time, 3 and 4 percentages."""
     m = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    formats = "".join(f'<xf numFmtId="{format}"/>' for format in (0, 14, 22))
+    percent = '<numFmt numFmtId="164" formatCode="0.0%;-0.0%"/>'
+    formats = "".join(f'<xf numFmtId="{format}"/>' for format in (0, 14, 22, 10, 164))
     names = "".join(
         f'<sheet name="{name}" sheetId="{at}" r:id="rId{at}"{" state=" + chr(34) + "hidden" + chr(34) if name in hidden else ""}/>'
         for at, name in enumerate(sheets, 1)
@@ -106,7 +107,7 @@ def xlsx(sheets: Mapping[str, str], hidden: Sequence[str] = ()) -> bytes:
         "xl/_rels/workbook.xml.rels": links(
             *(("worksheet", f"worksheets/sheet{at}.xml") for at in range(1, len(sheets) + 1)), ("styles", "styles.xml")
         ),
-        "xl/styles.xml": f'<styleSheet xmlns="{m}"><cellXfs>{formats}</cellXfs></styleSheet>',
+        "xl/styles.xml": f'<styleSheet xmlns="{m}"><numFmts>{percent}</numFmts><cellXfs>{formats}</cellXfs></styleSheet>',
     }
     for at, inside in enumerate(sheets.values(), 1):
         members[f"xl/worksheets/sheet{at}.xml"] = f'<worksheet xmlns="{m}">{inside}</worksheet>'

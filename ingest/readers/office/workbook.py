@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,20 +11,14 @@ from typing import Any
 from app.core.errors import ItemError
 from ingest.documents import Block, Document, Failed, tidy
 from ingest.readers.contract import FileContent
-from ingest.readers.office import compound
 from ingest.readers.office.grid import is_number
 from ingest.readers.office.markup import missing_library
+from ingest.readers.office.workbook_parts import Place, looked_at
 from ingest.readers.rows import row_text
-from ingest.readers.unzip import Unzipped
 
 LONGEST = 50_000
 """Rows of one sheet. A longer one is data for a table of a database or for a CSV, whose rows are documents of their own."""
 
-LARGEST_AREA = 20_000_000
-"""Cells from the first to the last that is filled: the library keeps them all, however few there are."""
-
-_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml", re.IGNORECASE)
-_PLACE = re.compile(rb'<(?:\w+:)?c\b[^>]{0,200}?\br="([A-Z]{1,3})([0-9]{1,7})"')
 _HEADER_WITHIN = 20
 _LONGEST_NAME = 80
 
@@ -41,13 +34,14 @@ class WorkbookReader:
 
     def read(self, file: FileContent) -> Iterator[Document | Failed]:
         """One document, and a failure for each sheet that is too long to be read to its end."""
-        _refuse_unreadable(file)
+        percentages = looked_at(file)
         blocks: list[Block] = []
         with _translated():
             for name, sheet in _sheets(file.data):
-                blocks += _blocks(_filled(sheet, self._rows), name)
+                title = " ".join(tidy(name).split())
+                blocks += _blocks(_filled(sheet, self._rows, percentages.get(name, frozenset())), title)
                 if sheet.height > self._rows:
-                    yield _too_long(file, name, sheet.height, self._rows)
+                    yield _too_long(file, title, sheet.height, self._rows)
         yield Document(file.id, file.stem, tuple(blocks))
 
 
@@ -59,7 +53,7 @@ def _sheets(data: bytes) -> Iterator[tuple[str, Any]]:
     book = calamine.load_workbook(io.BytesIO(data))
     for sheet in book.sheets_metadata:
         if sheet.typ == calamine.SheetTypeEnum.WorkSheet:
-            yield " ".join(tidy(sheet.name).split()), book.get_sheet_by_name(sheet.name)
+            yield sheet.name, book.get_sheet_by_name(sheet.name)
 
 
 @contextmanager
@@ -83,37 +77,7 @@ def _too_long(file: FileContent, sheet: str, rows: int, read: int) -> Failed:
     )
 
 
-def _refuse_unreadable(file: FileContent) -> None:
-    """What the library would not bear: encrypted files, archives that inflate without end, sheets with cells worlds apart."""
-    if compound.is_compound(file.data):
-        if "EncryptedPackage" in compound.Compound(file.data):
-            raise ItemError("is protected by a password.", hint="Save a copy without one.")
-        return
-    parts = Unzipped(file.data, file.limits.unpacked_bytes)
-    if "META-INF/manifest.xml" in parts and b"encryption-data" in parts.read("META-INF/manifest.xml"):
-        raise ItemError("is protected by a password.", hint="Save a copy without one.")
-    for part in parts.names:
-        data = parts.read(part)
-        if _SHEET.fullmatch(part) and _area(data) > LARGEST_AREA:
-            raise ItemError(
-                f"has a sheet whose filled cells lie too far apart ({part}).",
-                hint="Delete the stray cells at its far end and save it again.",
-            )
-
-
-def _area(sheet: bytes) -> int:
-    """Cells from the first to the last corner."""
-    columns, rows = [], []
-    for found in _PLACE.finditer(sheet):
-        column = 0
-        for letter in found.group(1):
-            column = column * 26 + letter - 64
-        columns.append(column)
-        rows.append(int(found.group(2)))
-    return (max(columns) - min(columns) + 1) * (max(rows) - min(rows) + 1) if columns else 0
-
-
-def _filled(sheet: Any, most: int) -> Iterator[list[str]]:
+def _filled(sheet: Any, most: int, percentages: frozenset[Place]) -> Iterator[list[str]]:
     """The rows with something in them, as texts; a merged cell is said in each row that it covers."""
     top, left = sheet.start or (0, 0)
     covered: dict[int, list[tuple[int, int]]] = {}
@@ -124,7 +88,7 @@ def _filled(sheet: Any, most: int) -> Iterator[list[str]]:
     for at, row in enumerate(sheet.iter_rows()):
         if at >= most:
             return
-        texts = [shown(value) for value in row]
+        texts = [shown(value, (top + at, left + column) in percentages) for column, value in enumerate(row)]
         hanging = {column: held for column, held in hanging.items() if held[0] >= at}
         for column, (_, text) in hanging.items():
             if column < len(texts) and not texts[column]:
@@ -159,11 +123,13 @@ def _header_at(rows: list[list[str]]) -> int | None:
     return None
 
 
-def shown(value: object) -> str:
+def shown(value: object, percentage: bool = False) -> str:
     """A cell's value as a reader would write it: whole numbers without a point, dates in ISO form, a midnight as its day."""
     match value:
         case bool():
             return "TRUE" if value else "FALSE"
+        case int() | float() if percentage:
+            return f"{value * 100:.10g}%"
         case float():
             return f"{value:.15g}" if abs(value) < 1e15 else repr(value)
         case dt.datetime():

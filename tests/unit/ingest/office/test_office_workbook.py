@@ -44,6 +44,13 @@ def test_dates_formulas_and_switches_are_said_as_they_are_shown():
     assert said(READER, "a.xlsx", xlsx({"s": rows})) == ["날짜: 2024-01-05 | 시각: 2024-01-05 18:00:00 | 합계: 2 | 승인: TRUE"]
 
 
+def test_a_ratio_that_is_shown_as_a_percentage_is_said_as_one_wherever_the_data_begins():
+    rows = sheet(
+        [], [None, "지역", "달성률", "계수"], [None, "서울", "<c s='3'><v>0.155</v></c>", 0.155], [None, "부산", "<c s='4'><v>1</v></c>", 2]
+    )
+    assert said(READER, "a.xlsx", xlsx({"s": rows})) == ["지역: 서울 | 달성률: 15.5% | 계수: 0.155", "지역: 부산 | 달성률: 100% | 계수: 2"]
+
+
 def test_a_cell_merged_downwards_is_said_in_each_of_its_rows():
     rows = sheet(["지역", "담당"], ["서울", "김"], [None, "이"], ["부산", "박"], merged=["A2:A3"])
     assert said(READER, "a.xlsx", xlsx({"s": rows})) == ["지역: 서울 | 담당: 김", "지역: 서울 | 담당: 이", "지역: 부산 | 담당: 박"]
