@@ -40,6 +40,7 @@ PLAIN = "{% for m in messages %}{{ m.role | capitalize }}: {{ m.content }}\n{% e
 PLAIN_STOP = ("\nUser:", "\nSystem:")
 MOST_SECONDS = 5.0  # a long chat takes some milliseconds
 MOST_MEMORY = 512 << 20  # bytes
+_PROBE = "Which word is this?"
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 _PICTURE = "\ufdd2"  # where one stands; no text may hold this either
 
@@ -121,7 +122,24 @@ class ChatTemplate:
             offered = offered if self.learned.habits.tools else {}
         return self._run(_marked({**values, **offered, "messages": plain}, mark))
 
+    @cached_property
+    def _typed(self) -> bool:
+        """Whether it takes a message's content as a list of parts alone: given a text, it would leave it out."""
+        said = [_said([{"type": "text", "text": _PROBE}] if typed else _PROBE) for typed in (False, True)]
+        texts = []
+        for messages in said:
+            try:
+                texts.append(self._rendered({"messages": messages}))
+            except BadRequest:
+                texts.append("")
+        return _PROBE not in texts[0] and _PROBE in texts[1]
+
     def _run(self, given: Mapping[str, Any]) -> str:
+        if self._typed:
+            given = {**given, "messages": [{**one, "content": _part(one.get("content"))} for one in given["messages"]]}
+        return self._rendered(given)
+
+    def _rendered(self, given: Mapping[str, Any]) -> str:
         try:
             return self._bounds.run(lambda: self._template.render({**self._values, "add_generation_prompt": True, **given}))
         # A template is a stranger's program: whatever it raises concerns these messages alone.
@@ -227,6 +245,15 @@ def _plain(message: Message) -> dict[str, Any]:
     """A message as templates expect it: content is one text, and absent fields are absent."""
     plain = _marked(msgspec.to_builtins(message), lambda text: text.replace(_PICTURE, ""))
     return {**plain, "role": message.role, "content": content_text(plain.get("content"))}
+
+
+def _said(content: Any) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": content}]
+
+
+def _part(content: Any) -> Any:
+    """A text as a list of one part."""
+    return [{"type": "text", "text": content or ""}] if content is None or isinstance(content, str) else content
 
 
 def _marked(value: Any, mark: Callable[[str], str]) -> Any:

@@ -42,16 +42,16 @@ def pixels(data: bytes) -> Pixels:
         try:
             image.draft("RGB", (max(target), max(target)))  # a JPEG is read at a half or a quarter where that is enough
             turned = ImageOps.exif_transpose(image) if image.format in _CAMERAS else _eight_bits(image)
-            if turned.has_transparency_data:
-                paper = Image.new("RGBA", turned.size, "white")
-                turned = Image.alpha_composite(paper, turned.convert("RGBA"))
-            drawn = turned.convert("RGB")
+            mode = "RGBA" if turned.has_transparency_data else "RGB"
+            drawn = turned if turned.mode == mode else turned.convert(mode)
+            # Scaled first: what is made on the way of a large one takes as many times its memory.
+            drawn = drawn if drawn.size == target else drawn.resize(target, Image.Resampling.BICUBIC)
+            if mode == "RGBA":
+                drawn = Image.alpha_composite(Image.new("RGBA", target, "white"), drawn).convert("RGB")
+            return Pixels(*target, drawn.tobytes())
         # Decoders of many formats raise what they like of damaged data.
         except Exception as error:  # noqa: BLE001
             raise BadRequest(f"A picture is damaged: {error}.", hint="Send another copy of it.", param="messages") from None
-    if drawn.size != target:
-        drawn = drawn.resize(target, Image.Resampling.BICUBIC)
-    return Pixels(*target, drawn.tobytes())
 
 
 def _opened(data: bytes) -> Image.Image:

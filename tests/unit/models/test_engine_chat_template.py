@@ -3,10 +3,13 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from tiny_pictures import asked as asked_about
+from tiny_pictures import picture
 
 from app.core.errors import BadRequest
 from app.core.records import Generation, Message
 from models.engine.chat_template import PLAIN_STOP, ChatTemplate, Prompter
+from models.engine.sight import Sight
 
 CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
@@ -86,6 +89,29 @@ def test_text_parts_are_joined_and_other_parts_refused() -> None:
     assert "a\nb" in ChatTemplate(CHATML).render([Message("user", parts)], {})
     with pytest.raises(BadRequest, match="input_audio"):
         ChatTemplate(CHATML).render([Message("user", [{"type": "input_audio", "input_audio": {}}])], {})
+
+
+def test_a_template_that_takes_parts_alone_is_given_parts() -> None:
+    parts = (
+        "{% for m in messages %}{{ m.role }}{% if m['content'][0]['type'] == 'image' %}:{% else %}: {% endif %}"
+        "{% for part in m['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}|{% endfor %}"
+    )
+    text = ChatTemplate(parts).render([Message("user", "Hi"), Message("assistant", None), Message("user", "Why?")], {})
+    assert text == "user: Hi|assistant: |user: Why?|"
+
+
+def test_a_picture_that_a_template_leaves_out_or_a_text_pretends_to_be_is_noticed() -> None:
+    def asked(source: str, *messages: Message) -> list[int]:
+        made = Prompter(Letters(), ChatTemplate(source), sight=lambda _: Sight([7], ()))
+        return made.tokens(Generation(messages=messages))
+
+    shown = asked_about("\ufdd2a", picture(1))
+    tokens = asked(CHATML, shown)
+    assert (tokens.count(7), tokens.count(0xFDD2)) == (1, 0), "a mark in a text is left out"
+    with pytest.raises(BadRequest, match="no picture"):
+        asked("{% for m in messages %}{{ m.role }}{% endfor %}", shown)
+    with pytest.raises(BadRequest, match="reads text only"):
+        Prompter(Letters(), ChatTemplate(CHATML)).tokens(Generation(messages=(shown,)))
 
 
 def test_a_model_without_a_template_gets_the_plain_one_and_its_stop_strings() -> None:
