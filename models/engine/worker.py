@@ -25,6 +25,7 @@ from app.core.workers.frames import Call
 from models.engine import machine, memory, words
 from models.engine.chat_template import ChatTemplate, Prompter
 from models.engine.client import EngineInfo, EngineSettings
+from models.engine.crew import Crew
 from models.engine.engine import Engine
 from models.engine.eyes import Eyes
 from models.engine.fit import Wishes, beside, fit
@@ -77,7 +78,11 @@ class LoadedEngine:
         self.eyes, why, whole = _eyes(model, projector, why, threads=max(1, way.threads * 3 // 4), gpu=layout.gpu_layers > 0)
         # A part of a picture that sees itself whole is computed at once.
         batch, ubatch = max(batch, whole), max(min(way.ubatch, batch), whole)
-        decoder = model.decoder(cells=layout.cells, sequences=sequences, batch=batch, threads=way.threads, ubatch=ubatch, flash=way.flash)
+        # A number of threads that its owner chose stays; and on a GPU they have little to do.
+        crew = None if settings.threads or layout.gpu_layers else Crew(way.threads)
+        decoder = model.decoder(
+            cells=layout.cells, sequences=sequences, batch=batch, threads=way.threads, ubatch=ubatch, flash=way.flash, crew=crew
+        )
         self.tuning = remembered.when_idle(partial(open_context, model), decoder.interrupt, truncates=model.truncates)
         template = ChatTemplate(header.chat_template, bos=model.bos_text, eos=model.eos_text)
         self.prompter = Prompter(model, template, sight=self.eyes.sight if self.eyes else None, why=why)

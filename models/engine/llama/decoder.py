@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from llama_cpp import llama_cpp as native
 
 from models.engine.adapters import Scales
+from models.engine.crew import Crew
 from models.engine.interrupt import Interrupt
 from models.engine.llama.adapters import Adapters
 from models.engine.llama.canvas import Canvas
@@ -23,13 +25,23 @@ class Decoder:
 
     `truncates`: whether a sequence can lose its end alone, which models with a recurrent state can't. `window`: how many tokens
     back a window of attention looks; 0: all. `interrupt` ends a batch on the processor within milliseconds; a GPU doesn't look at it.
+    `crew` says how many threads are worth while on a busy machine; None: always all.
     """
 
     def __init__(
-        self, handle: Any, sequences: int, batch: int, *, interrupt: Interrupt, truncates: bool, adapters: Adapters | None = None
+        self,
+        handle: Any,
+        sequences: int,
+        batch: int,
+        *,
+        interrupt: Interrupt,
+        truncates: bool,
+        adapters: Adapters | None = None,
+        crew: Crew | None = None,
     ) -> None:
         self._handle, self._adapters, self._scales = handle, adapters, Scales()
-        self._threads = int(native.llama_n_threads(handle))
+        self._threads = self._used = int(native.llama_n_threads(handle))
+        self._crew, self._spared = crew, 0
         self._words = int(native.llama_vocab_n_tokens(native.llama_model_get_vocab(native.llama_get_model(handle))))
         self.window = max(0, int(native.llama_model_n_swa(native.llama_get_model(handle))))
         self._memory: Any = native.llama_get_memory(handle)
@@ -63,10 +75,17 @@ class Decoder:
                 batch.logits[last] = 1
             ends.append(at - 1)
         batch.n_tokens = at
-        return int(native.llama_decode(self._handle, batch)), ends
+        self._muster()
+        wall, processor = time.perf_counter(), time.process_time()
+        status = int(native.llama_decode(self._handle, batch))
+        # What others in this process compute meanwhile would look like our own work.
+        if self._crew is not None and not self._spared:
+            self._crew.worked(time.perf_counter() - wall, time.process_time() - processor)
+        return status, ends
 
     def see(self, sequence: int, span: Span, offset: int, rows: Any) -> int:
         """Compute rows of a span of a picture, the first of them its `offset`-th, alone in a batch; returns a status as `decode` does."""
+        self._muster()
         status = self._canvas.decode(sequence, self._places.position(sequence, span.start), rows, span, offset)
         if not status and offset + len(rows) == span.length:
             self._places.passed(sequence, span.end, span.length - span.positions)
@@ -74,8 +93,13 @@ class Decoder:
 
     def spare(self, threads: int) -> None:
         """Leave so many threads to others from the next batch on; 0: none."""
-        left = max(1, self._threads - threads)
-        native.llama_set_n_threads(self._handle, left, left)
+        self._spared = threads
+
+    def _muster(self) -> None:
+        wanted = max(1, (self._crew.threads if self._crew is not None else self._threads) - self._spared)
+        if wanted != self._used:
+            native.llama_set_n_threads(self._handle, wanted, wanted)
+            self._used = wanted
 
     def sample(self, chain: Chain, index: int) -> int:
         """The next token of the part whose index `decode` gave."""

@@ -11,6 +11,7 @@ from llama_cpp import llama_cpp as native
 
 from app.core.errors import BadRequest, BadSetting
 from models.engine.adapters import AdapterFile
+from models.engine.crew import Crew
 from models.engine.grammar.rule import Rule
 from models.engine.infill import InfillTokens
 from models.engine.llama import vocabulary
@@ -101,11 +102,21 @@ class Model:
         return Chain(self.vocabulary_size, links, never, guard, self._silent)
 
     def decoder(
-        self, *, cells: int, sequences: int, batch: int, threads: int, ubatch: int = 0, flash: bool = True, unified: bool = True
+        self,
+        *,
+        cells: int,
+        sequences: int,
+        batch: int,
+        threads: int,
+        ubatch: int = 0,
+        flash: bool = True,
+        unified: bool = True,
+        crew: Crew | None = None,
     ) -> Decoder:
         """A context of `cells` tokens that `sequences` rows share. BadSetting where there is no memory for it.
 
         `ubatch`: tokens that are computed at once; 0: a whole batch. `flash` False: without flash attention where llama.cpp would use it.
+        `crew` may send some of the threads home.
         """
         params = native.llama_context_default_params()
         params.n_ctx, params.n_seq_max = cells, sequences
@@ -123,7 +134,8 @@ class Model:
         if not native.llama_get_memory(handle):
             native.llama_free(handle)
             raise BadRequest("This is a model for embeddings: it writes no text.", hint="Choose a chat model.", code="bad_model_file")
-        return Decoder(handle, sequences, batch, interrupt=self._log.interrupt, truncates=self.truncates, adapters=self._adapters)
+        log, adapters = self._log, self._adapters
+        return Decoder(handle, sequences, batch, interrupt=log.interrupt, truncates=self.truncates, adapters=adapters, crew=crew)
 
     def projector(self, path: Path, *, threads: int, gpu: bool) -> Projector:
         """Its eyes. BadSetting where the file is none for this model."""
