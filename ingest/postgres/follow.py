@@ -24,7 +24,7 @@ from ingest.postgres.pgoutput import Changes
 from ingest.postgres.plan import Plan
 from ingest.postgres.row import row_key
 from ingest.postgres.slot import UNREADABLE, Slot
-from ingest.postgres.slot_facts import Facts, Memory, Table, begin_again, new_memory, refusal, warnings
+from ingest.postgres.slot_facts import Facts, Memory, Table, begin_again, new_memory, refusal, unlimited, warnings
 from ingest.postgres.table_source import fill_from_table
 from ingest.run import SETTLED, Run
 
@@ -104,6 +104,8 @@ def _begin(run: Run, database: Database, slot: Slot, facts: Facts, plan: Plan, m
     try:
         _allowed(facts, slot.dsn, plan, memory)
         memory.lsn, memory.oid = slot.make(facts), plan.table.oid
+        for told in unlimited(facts, memory.name):
+            run.notice(told)
     except OndolError as error:
         run.notice(f"The table is not followed for now, but compared as a whole. {error}")
     run.remember(**{SLOT: msgspec.to_builtins(memory)})

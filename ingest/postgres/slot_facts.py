@@ -176,6 +176,12 @@ def warnings(facts: Facts, name: str, limit: int) -> list[str]:
         told.append(f"The database keeps {size(facts.kept)} of WAL for the slot {name}. A sync frees it; so does `ondol ingest slot drop`.")
     if facts.safe_bytes is not None and facts.wal_limit > 0 and facts.safe_bytes < facts.wal_limit * SAFE_SHARE:
         told.append(f"The slot {name} will be lost after {size(max(0, facts.safe_bytes))} more of WAL: sync soon.")
+    return told
+
+
+def unlimited(facts: Facts, name: str) -> list[str]:
+    """What the owner should know once of a database that sets no limit to the WAL it keeps."""
+    told = []
     if facts.wal_limit < 0:
         told.append(
             f"While nothing syncs, the database keeps its WAL for the slot {name}, up to a full disk. Its owner sets a limit with: "

@@ -14,7 +14,7 @@ from ingest.book.writer import open_writer
 from ingest.postgres.dsn import Dsn
 from ingest.postgres.follow import SLOT, let_go, remembered
 from ingest.postgres.slot import Slot
-from ingest.postgres.slot_facts import warnings
+from ingest.postgres.slot_facts import unlimited, warnings
 from ingest.secrets import Secrets
 
 LOOK_SECONDS = 2
@@ -51,8 +51,9 @@ def slot_state(
             facts = slot.facts(seconds)
     except OndolError as error:
         return SlotState(memory.name, error=str(error))
+    told = [*warnings(facts, memory.name, limit), *unlimited(facts, memory.name)]
     status = facts.wal_status if facts.slot else "missing"
-    return SlotState(memory.name, status, facts.behind, facts.kept, facts.safe_bytes, tuple(warnings(facts, memory.name, limit)))
+    return SlotState(memory.name, status, facts.behind, facts.kept, facts.safe_bytes, tuple(told))
 
 
 def release(home: Home, spec: Mapping[str, Any], state: Mapping[str, Any]) -> str:

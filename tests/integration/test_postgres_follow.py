@@ -13,6 +13,9 @@ from app.core.errors import OndolError
 from ingest.postgres.slot import Slot
 from ingest.postgres.slots import drop_slot, release, slot_state
 
+# The embedded server has its turn in the random histories.
+pytestmark = pytest.mark.parametrize("postgres_dsn", ["system"], indirect=True)
+
 
 @pytest.fixture
 def followed(database: str, tmp_path: Path) -> Followed:

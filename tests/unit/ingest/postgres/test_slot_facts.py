@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ingest.postgres.slot_facts import Facts, Identity, Memory, begin_again, new_memory, quoted, refusal, warnings
+from ingest.postgres.slot_facts import Facts, Identity, Memory, begin_again, new_memory, quoted, refusal, unlimited, warnings
 
 T = ("public", "t")
 GOOD = Facts(
@@ -115,7 +115,8 @@ def test_the_owner_is_warned_before_wal_fills_the_disk() -> None:
     assert warnings(GOOD, "s", 10**9) == []
     (told,) = warnings(dataclasses.replace(GOOD, kept_from=8_400_000_000), "s", 10**9)
     assert "keeps 600.0 MB of WAL" in told
-    (told,) = warnings(dataclasses.replace(GOOD, wal_limit=-1, safe_bytes=None), "s", 10**9)
+    assert unlimited(GOOD, "s") == []
+    (told,) = unlimited(dataclasses.replace(GOOD, wal_limit=-1, safe_bytes=None), "s")
     assert "max_slot_wal_keep_size" in told
     (told,) = warnings(dataclasses.replace(GOOD, safe_bytes=1_000_000), "s", 10**9)
     assert "lost after 1.0 MB" in told
