@@ -85,9 +85,7 @@ def _filled(sheet: Any, most: int, percentages: frozenset[Place]) -> Iterator[li
         if last_row > first_row:
             covered.setdefault(first_row - top, []).append((column - left, last_row - top))
     hanging: dict[int, tuple[int, str]] = {}
-    for at, row in enumerate(sheet.iter_rows()):
-        if at >= most:
-            return
+    for at, row in enumerate(sheet.to_python(nrows=most)):
         texts = [shown(value, (top + at, left + column) in percentages) for column, value in enumerate(row)]
         hanging = {column: held for column, held in hanging.items() if held[0] >= at}
         for column, (_, text) in hanging.items():

@@ -52,8 +52,10 @@ def test_a_ratio_that_is_shown_as_a_percentage_is_said_as_one_wherever_the_data_
 
 
 def test_a_cell_merged_downwards_is_said_in_each_of_its_rows():
-    rows = sheet(["지역", "담당"], ["서울", "김"], [None, "이"], ["부산", "박"], merged=["A2:A3"])
-    assert said(READER, "a.xlsx", xlsx({"s": rows})) == ["지역: 서울 | 담당: 김", "지역: 서울 | 담당: 이", "지역: 부산 | 담당: 박"]
+    rows = [["지역", "담당"], ["서울", "김"], [None, "이"], ["부산", "박"]]
+    lower = [[], [], *([None, *row] for row in rows)]
+    for inside in (sheet(*rows, merged=["A2:A3"]), sheet(*lower, merged=["B4:B5"])):
+        assert said(READER, "a.xlsx", xlsx({"s": inside})) == ["지역: 서울 | 담당: 김", "지역: 서울 | 담당: 이", "지역: 부산 | 담당: 박"]
 
 
 def test_a_hidden_sheet_is_read_too():
@@ -61,7 +63,7 @@ def test_a_hidden_sheet_is_read_too():
 
 
 def test_a_sheet_that_is_too_long_is_read_to_its_limit_and_fails_by_name():
-    data = xlsx({"명부": sheet(["이름", "나이"], *(["김", at] for at in range(9)))})
+    data = xlsx({"명부": sheet([], ["이름", "나이"], *(["김", at] for at in range(9)))})
     failed, document = WorkbookReader(rows=3).read(FileContent("/data/a.xlsx", data))
     assert isinstance(failed, Failed)
     assert failed.item == "/data/a.xlsx#명부"
