@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import os
 import stat
@@ -128,8 +129,9 @@ def _found(entry: Path, readers: Readers) -> FoundFile | Literal["folder", "unkn
     try:
         status = entry.stat()
     except OSError as error:
-        if not readable or _hidden(entry.name, None):
-            return "hidden"
+        nowhere = isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP
+        if _hidden(entry.name, None) or (nowhere and not readable):
+            return "hidden"  # a link to nothing that we would read; what can't be looked at might be a whole folder
         raise ItemError(f"can't be looked into: {error.strerror}.") from None
     if _hidden(entry.name, status):
         return "hidden"

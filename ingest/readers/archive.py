@@ -11,7 +11,7 @@ from functools import partial
 
 from app.core.errors import ItemError
 from ingest.documents import tidy
-from ingest.readers.contract import FileContent, Packed
+from ingest.readers.contract import FileContent, Packed, Spent
 
 RATIO, FLOOR = 200, 10_000_000
 """What grows more than so many times when unpacked, and above so many bytes, was made to fill a machine. Office texts grow tenfold."""
@@ -60,7 +60,7 @@ def _take(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: int) -> bytes:
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError) as error:
         raise ItemError(f"is damaged in the archive: {error}.", hint="Pack it again.") from None
     if len(data) > most:
-        raise ItemError(f"grows more than {RATIO} times when it is unpacked: that is no document.", hint="Leave it out of the archive.")
+        raise Spent(f"holds {name_of(entry)}, which grows more than {RATIO} times when it is unpacked.", hint="Leave that out of it.")
     return data
 
 

@@ -41,6 +41,8 @@ class Limits(msgspec.Struct, frozen=True):
     documents: int = 2_000_000
     characters: int = 200_000_000
     """Of all documents of the file together."""
+    failures: int = 100
+    """Records, pages and inner files that can't be read and are told one by one; of the others their number is told."""
 
 
 DEFAULT = Limits()
@@ -77,6 +79,10 @@ class FileContent(msgspec.Struct, frozen=True):
         return FileContent(f"{self.id}#{path}", data, path.rsplit("/", 1)[-1] or path, self.limits)
 
 
+class Spent(ItemError):
+    """The outermost file is read no further: what lies in it takes more than it may, or was made to do so."""
+
+
 class Packed(msgspec.Struct, frozen=True):
     """A file inside a container that is not unpacked yet. `take(n)` gives its first n bytes, or all where there are fewer."""
 
@@ -94,9 +100,9 @@ def too_large(limit: int) -> ItemError:
     return ItemError(f"is larger than {limit / 1_000_000:g} MB.", hint="Split it, or raise ingest.max_file_megabytes in the configuration.")
 
 
-def too_large_unpacked(limit: int) -> ItemError:
+def too_large_unpacked(limit: int) -> Spent:
     """The error for a file that unpacks to more than it may."""
-    return ItemError(
+    return Spent(
         f"unpacks to more than {limit / 1_000_000:g} MB.",
         hint="Unpack it into a folder, or raise ingest.max_unpacked_megabytes in the configuration.",
     )

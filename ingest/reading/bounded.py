@@ -31,7 +31,7 @@ def portions(file_id: str, found: Iterable[Document | Failed], limits: Limits) -
     """All that was found, in portions of bounded size. Above the limits the file itself fails, and the rest is left."""
     documents: list[msgspec.Raw] = []
     failed: list[Failed] = []
-    size = count = characters = 0
+    size = count = characters = failures = 0
     try:
         for item in found:
             count += 1
@@ -39,8 +39,10 @@ def portions(file_id: str, found: Iterable[Document | Failed], limits: Limits) -
                 raise ItemError(f"holds more than {limits.documents} documents.", hint="Split it.")
             checked = _packed(_shortened(item)) if isinstance(item, Document) else item
             if isinstance(checked, Failed):
-                failed.append(_printable(checked))
-                size += len(checked.reason)
+                failures += 1
+                if failures <= limits.failures:
+                    failed.append(_printable(checked))
+                    size += len(checked.reason)
             else:
                 documents.append(msgspec.Raw(checked))
                 size += len(checked)
@@ -53,6 +55,8 @@ def portions(file_id: str, found: Iterable[Document | Failed], limits: Limits) -
                 documents, failed, size = [], [], 0
     except ItemError as error:
         failed.append(failure(file_id, error))
+    if failures > limits.failures:
+        failed.append(failure(file_id, ItemError(f"holds {failures - limits.failures} more parts that can't be read.")))
     yield Portion(documents, failed)
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from app.core.errors import ItemError
 from ingest.documents import Document, Failed
-from ingest.readers.contract import FileContent, Limits, Packed, suffix_of, too_large, too_large_unpacked
+from ingest.readers.contract import FileContent, Limits, Packed, Spent, suffix_of, too_large, too_large_unpacked
 from ingest.readers.registry import Readers
 
 
@@ -19,10 +19,6 @@ class _Taken:
 
     inner_files: int = 0
     unpacked_bytes: int = 0
-
-
-class _Spent(ItemError):
-    """The file as a whole has taken what it may: how deep inside doesn't matter."""
 
 
 def read_whole(file: FileContent, readers: Readers) -> Iterator[Document | Failed]:
@@ -40,7 +36,7 @@ def _read(file: FileContent, readers: Readers, limits: Limits, taken: _Taken, de
         if not found_any:
             raise ItemError("has no text.")
     except ItemError as error:
-        if depth and isinstance(error, _Spent):
+        if depth and isinstance(error, Spent):
             raise
         yield failure(file.id, error)
     except MemoryError:
@@ -55,14 +51,14 @@ def _opened(file: FileContent, readers: Readers, limits: Limits, taken: _Taken, 
         yield from reader.read(file)
         return
     if depth >= limits.depth:
-        raise ItemError(f"lies more than {limits.depth} archives deep.", hint="Unpack it first.")
+        raise Spent(f"holds archives that lie more than {limits.depth} deep in one another.", hint="Unpack it first.")
     for found in reader.unpack(file):
         if isinstance(found, (Document, Failed)):
             yield found
             continue
         taken.inner_files += 1
         if taken.inner_files > limits.inner_files:
-            raise _Spent(f"holds more than {limits.inner_files} files.", hint="Unpack it into a folder, and ingest that.")
+            raise Spent(f"holds more than {limits.inner_files} files.", hint="Unpack it into a folder, and ingest that.")
         yield from _inner(file, found, readers, limits, taken, depth)
 
 
@@ -77,13 +73,14 @@ def _inner(
         named = outer.inner(found.path, b"")
         try:
             found = outer.inner(found.path, found.take(min(left, limits.file_bytes) + 1))
+        except Spent:
+            raise
         except ItemError as error:
             yield failure(named.id, error)
             return
     taken.unpacked_bytes += len(found.data)
     if len(found.data) > left:
-        told = too_large_unpacked(limits.unpacked_bytes)
-        raise _Spent(told.message, hint=told.hint)
+        raise too_large_unpacked(limits.unpacked_bytes)
     if not readers.can_read(found.suffix):
         return
     if len(found.data) > limits.file_bytes:

@@ -185,7 +185,7 @@ def test_bytes_can_be_read_that_lie_on_no_disk(folder, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills by signal")
-@pytest.mark.parametrize("kind", ["hang", "greedy"])
+@pytest.mark.parametrize("kind", ["hang", pytest.param("greedy", marks=pytest.mark.slow)])
 def test_a_reading_process_does_not_outlive_a_run_that_was_killed(folder, tmp_path, kind):
     program = f"""
 import sys
