@@ -20,9 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from models.engine.crew import Crew  # noqa: E402  # the folder is on the path only now
-from models.engine.llama.decoder import Decoder  # noqa: E402
-from models.engine.llama.model import Model  # noqa: E402
+from models.engine.crew import Crew  # the folder is on the path only now
+from models.engine.llama.decoder import Decoder
+from models.engine.llama.model import Model
 
 SECONDS, DEPTH = 3.0, 60
 
