@@ -8,10 +8,20 @@ from typing import Self
 import msgspec
 import rich.console
 import rich.progress
+import rich.text
 
 from app.cli.output import Output
 from ingest.generations import Renewed, Renewing
 from ingest.report import Committed, Event, Finished, Notice, Started, Waiting
+
+
+class Rate(rich.progress.ProgressColumn):
+    """Items a second, of the last half minute or so."""
+
+    def render(self, task: rich.progress.Task) -> rich.text.Text:
+        """Nothing until it is known."""
+        speed = task.finished_speed or task.speed
+        return rich.text.Text(f"{speed:,.0f}/s" if speed and speed >= 10 else f"{speed:.1f}/s" if speed else "")
 
 
 class Shown:
@@ -24,6 +34,7 @@ class Shown:
             rich.progress.BarColumn(),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TextColumn("{task.fields[chunks]} chunks"),
+            Rate(),
             rich.progress.TimeRemainingColumn(),
             console=rich.console.Console(file=sys.stderr),
             disable=out.json or not sys.stderr.isatty(),

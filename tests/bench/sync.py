@@ -33,7 +33,7 @@ from models.embedder import Vectors  # noqa: E402
 from models.hash_embedder import HashEmbedder, WordCounter  # noqa: E402
 
 AGAIN = """
-import resource, sys, json
+import sys, json
 from pathlib import Path
 from app.core.paths import Home
 from ingest.sync import sync
@@ -42,8 +42,8 @@ embedding = []
 def embedder():
     embedding.append(True)
     return HashEmbedder()
-(report,) = sync(Home(Path(sys.argv[1])), None, embedder, WordCounter)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+(report,) = sync(Home(Path(sys.argv[1])), None, embedder, lambda: WordCounter())
+peak = next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 told = {name: getattr(report, name) for name in ("unchanged", "changed", "added", "deleted")}
 told |= {"seconds_in_run": report.seconds, "peak_mb": peak, "embedder": bool(embedding), "torch": "torch" in sys.modules}
 print(json.dumps(told))
@@ -109,7 +109,7 @@ def clock(times: list[tuple[float, float]]) -> Iterator[None]:
 def again(home: str) -> dict[str, object]:
     """A sync in a process of its own: what it counted, and its seconds on the wall and of the CPU, start included."""
     began, used = time.perf_counter(), os.times()
-    out = subprocess.run([sys.executable, "-c", AGAIN, home], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    out = subprocess.run([sys.executable, "-c", AGAIN, home], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     cpu = sum(os.times()[2:4]) - sum(used[2:4])
     return {"process_s": round(time.perf_counter() - began, 2), "process_cpu_s": round(cpu, 2), **json.loads(out)}
 

@@ -191,7 +191,9 @@ class History:
 
     def _rewrite(self, number: int) -> None:
         if self.table.build == "table":
-            upper = "ALTER TABLE things ALTER COLUMN body TYPE text USING upper(body)"
+            upper = (
+                "DROP VIEW seen; ALTER TABLE things ALTER COLUMN body TYPE text USING upper(body);CREATE VIEW seen AS SELECT * FROM things"
+            )
             self._alone(self.random.choice([upper, "CLUSTER things USING things_pkey"]))
 
     def _rename_mood(self, number: int) -> None:
