@@ -67,13 +67,15 @@ class Child:
         listening = asyncio.create_task(self._errors())
         try:
             ended = await self._listen(silence)
+            # What it started may hold its end of the pipe open: its last words are waited for, not those of others.
+            await asyncio.wait([listening], timeout=1.0)
         except asyncio.CancelledError:
             await self.end()
             raise
         finally:
             listening.cancel()
         last = self._said.decode("utf-8", "replace").strip().splitlines()[-1:]
-        return Ended(ended, self._error or (last[0] if last and ended not in (0, 1) else ""))
+        return Ended(ended, self._error or (last[0] if last and ended != 0 else ""))
 
     async def _listen(self, silence: float) -> int | None:
         assert self._process.stdout is not None, "it is a pipe"
@@ -96,8 +98,8 @@ class Child:
             return None
 
     def _heard(self, said: dict[str, Any]) -> None:
-        if isinstance(error := said.get("error"), dict):
-            self._error = str(error.get("message", ""))
+        if error := said.get("error"):
+            self._error = str(error.get("message", "")) if isinstance(error, dict) else str(error)
         self._on_line(said)
 
     async def _errors(self) -> None:

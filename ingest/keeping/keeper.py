@@ -34,7 +34,7 @@ LINE = (sys.executable, "-P", "-X", "utf8", "-m", "app.cli")
 LOOK_SECONDS = 5.0
 STUCK_SECONDS = 3600.0
 _DONE = (0, 1)
-_TRY_LATER, _INTERRUPTED = 75, 130
+_TRY_LATER = 75
 
 
 class Pace(NamedTuple):
@@ -193,12 +193,16 @@ class Keeper:
 
     async def _settle(self, key: Key, before: Kept, ended: Ended) -> None:
         """See to it that a run which could not say so itself counts as failed, and that nothing is begun again and again."""
-        if ended.status in _DONE:
+        now = next((one for one in await self._look() if one.key == key), None)
+        if now is None:
+            return  # forgotten meanwhile
+        began = now.past.started != before.past.started
+        if began and ended.status in _DONE and now.past.outcome != "running":
             self._resting.pop(key, None)
             return
         reason = ended.error or f"It ended with status {ended.status}."
         log.warning("%s of %s was not read: %s", key.name, key.store, reason)
-        if ended.status != _TRY_LATER or await self._began(key, before):
+        if began or ended.status != _TRY_LATER:
             try:
                 await asyncio.to_thread(record_dead, self._home, key, reason, self._clock())
                 return
@@ -207,10 +211,6 @@ class Keeper:
         # Another program writes the store, or the book can't be written: it waits here, where nobody else can see it.
         times = self._resting.get(key, (0, 0.0))[0] + 1
         self._resting[key] = times, self._ticks() + back_off(times, 0.5)
-
-    async def _began(self, key: Key, before: Kept) -> bool:
-        kept = await self._look()
-        return any(one.key == key and one.past.started != before.past.started for one in kept)
 
     def _heard(self, key: Key, said: dict[str, Any]) -> None:
         if said.get("event") in ("started", "committed"):
