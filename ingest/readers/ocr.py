@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +56,9 @@ class Tesseract:
     program: str
     seconds: float = PAGE_SECONDS
 
-    def words(self, picture: bytes, mode: int = PAGE) -> list[Word]:
+    def words(self, picture: bytes, mode: int = PAGE, languages: Sequence[str] = LANGUAGES) -> list[Word]:
         """What it reads on a picture, in its reading order. ItemError: it failed, or took longer than `seconds`, and was ended."""
-        options = ["-l", "+".join(LANGUAGES), "--psm", str(mode), "--dpi", "300", "txt", "tsv"]
+        options = ["-l", "+".join(languages), "--psm", str(mode), "--dpi", "300", "txt", "tsv"]
         status, said, told = _run([self.program, "stdin", "stdout", *options], picture, self.seconds)
         if status != 0:
             last = told.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"exit status {status}"]

@@ -20,6 +20,7 @@ from ingest.readers.pages.grid import tables
 from ingest.readers.pages.order import Item, in_order
 from ingest.readers.pages.outline import blocks
 from ingest.readers.pages.pdfium import DPI, Pdf
+from ingest.readers.pages.recognised import page_words
 from ingest.readers.pages.running import without_running
 from ingest.readers.pages.scanned import broken, lines, needs_ocr
 from ingest.readers.pages.shapes import PageShapes
@@ -89,7 +90,7 @@ class PdfReader:
                     failures.append((number, "was not read: OCR of the whole file takes longer than ingest.read_seconds. Raise it."))
                     continue
                 try:
-                    waiting.append((number, pool.submit(tesseract.words, pdf.picture(number))))
+                    waiting.append((number, pool.submit(page_words, tesseract, pdf.picture(number))))
                 except ItemError as error:
                     failures.append((number, str(error)))
                 if len(waiting) > at_once:

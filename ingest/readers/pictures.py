@@ -14,10 +14,11 @@ from ingest.documents import Document, Failed
 from ingest.readers import ocr
 from ingest.readers.contract import FileContent
 from ingest.readers.headings import Headings
-from ingest.readers.ocr import PAGE, SPARSE, Tesseract
+from ingest.readers.ocr import SPARSE, Tesseract
 from ingest.readers.pages.order import Item
 from ingest.readers.pages.outline import blocks
-from ingest.readers.pages.photo import is_page, merged, placed, scaled, whole
+from ingest.readers.pages.photo import is_page, merged, placed, scaled
+from ingest.readers.pages.recognised import page_words, whole
 from ingest.readers.pages.scanned import lines
 
 if TYPE_CHECKING:
@@ -106,11 +107,11 @@ def _on_white(picture: Image) -> Image:
 
 def _said(picture: Image, tesseract: Tesseract) -> list[Item]:
     """A page's lines; where it is no page, what several ways of looking find on a photo."""
-    words = tesseract.words(_file(_sized(picture, _page_side(picture))), PAGE)
+    words = page_words(tesseract, _file(_sized(picture, _page_side(picture))))
     if is_page(words):
         return lines(words)
     longest = max(picture.size)
-    readings = [scaled(whole(words), longest / _page_side(picture))]
+    readings = [scaled(words, longest / _page_side(picture))]
     readings += [scaled(whole(tesseract.words(_file(view), SPARSE)), longest / max(view.size)) for view in _views(picture)]
     return placed(merged(readings))
 

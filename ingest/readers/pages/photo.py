@@ -50,19 +50,6 @@ def placed(words: Sequence[Word]) -> list[Item]:
     return in_order([Segment(word.text, word.left, word.top, word.right, word.bottom, 0.0) for word in words], [])
 
 
-def whole(words: Sequence[Word]) -> list[Word]:
-    """Words that were recognised in pieces as one each."""
-    found: list[Word] = []
-    for word in words:
-        if word.joined and found and found[-1].line == word.line:
-            last = found.pop()
-            sure = (last.confidence * len(last.text) + word.confidence * len(word.text)) / len(last.text + word.text)
-            edges = min(last.left, word.left), min(last.top, word.top), max(last.right, word.right), max(last.bottom, word.bottom)
-            word = Word(last.text + word.text, sure, *edges, word.line, last.joined)
-        found.append(word)
-    return found
-
-
 def scaled(words: Sequence[Word], scale: float) -> list[Word]:
     """The same words in another picture's pixels."""
     return [

@@ -6,7 +6,8 @@ from app.core.errors import ItemError
 from ingest.readers import ocr
 from ingest.readers.contract import TESSERACT
 from ingest.readers.ocr import Word
-from ingest.readers.pages.photo import is_page, merged, whole
+from ingest.readers.pages.photo import is_page, merged
+from ingest.readers.pages.recognised import is_korean_with_latin, mended, whole
 from ingest.readers.pages.scanned import broken, lines, needs_ocr
 from ingest.readers.pages.shapes import PageShapes, Segment
 
@@ -84,6 +85,18 @@ def test_a_word_that_only_another_reading_has_is_added():
 
 def test_a_word_that_was_recognised_in_pieces_is_one():
     assert [found.text for found in whole(list(ocr.words(TABLE)))] == ["제1조", "모든"]
+
+
+def test_a_korean_word_that_was_taken_for_an_english_one_is_mended_by_a_korean_reading():
+    words = [word("아궁이에"), word("SS", 94, left=200), word("API", 93, left=400), word("때면", left=600)]
+    korean = [word("불을", 92, left=200), word("새1", 40, left=400), word("00", 95, left=400)]
+    assert [found.text for found in mended(words, korean)] == ["아궁이에", "불을", "API", "때면"]
+
+
+def test_a_page_is_read_in_korean_once_more_where_most_of_it_is_korean_and_some_of_it_is_not():
+    assert is_korean_with_latin([word("아궁이에"), word("SS")])
+    assert not is_korean_with_latin([word("아궁이에"), word("2026")])
+    assert not is_korean_with_latin([word("Contact"), word("서울")])
 
 
 def test_leaves_that_look_like_letters_are_no_text():
