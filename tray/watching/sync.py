@@ -143,7 +143,7 @@ class Syncing:
         def line(said: dict[str, Any]) -> None:
             if reason := message(said):
                 (newer if code(said) == NEWER else failed).append(reason)
-            else:
+            elif "event" not in said:  # the line about the disk is no source
                 sources.append(said)
 
         try:

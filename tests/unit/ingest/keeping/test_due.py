@@ -61,9 +61,8 @@ def test_whatever_happens_no_store_gets_two_runs():
     for _ in range(300):
         sources = [kept(chance.choice("abc"), str(n), chance.uniform(0, 9000), failed=chance.choice((0, 0, 2))) for n in range(8)]
         keys = [one.key for one in sources]
-        some = lambda: chance.sample(keys, chance.randint(0, 4))  # noqa: E731
-        running = some()[:1]
-        found = due.begin(sources, Now(NOW, running, some(), some(), some()))
+        running, asked, changed, resting = (chance.sample(keys, chance.randint(0, most)) for most in (1, 4, 4, 4))
+        found = due.begin(sources, Now(NOW, running, asked, changed, resting))
         stores = [key.store for key in (*running, *found)]
         assert len(set(stores)) == len(stores) <= due.AT_ONCE
 
