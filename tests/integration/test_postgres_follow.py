@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 import psycopg
@@ -334,3 +335,25 @@ def test_a_run_that_is_killed_between_its_commit_and_the_slot_reads_the_same_aga
     followed.sync()
     followed.check()
     assert followed.slots() == [followed.memory.name]
+
+
+def test_a_commit_that_the_log_tells_before_others_see_it_is_read_when_they_do(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed.sync()
+    monkeypatch.setattr("ingest.postgres.slot.SETTLE_SECONDS", 0.3)
+    # A standby that never comes: the commit is in the WAL, and its transaction still counts as running.
+    followed.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    followed.run("SELECT pg_reload_conf()")
+    writing = threading.Thread(target=followed.run, args=("UPDATE t SET a = 'told early' WHERE id = 1",))
+    try:
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep'"
+        writing.start()
+        while followed.rows(waits) != [(1,)]:
+            writing.join(0.05)
+        assert followed.sync().changed == 0
+        assert "waits, for a standby perhaps" in followed.notices
+    finally:
+        followed.run("ALTER SYSTEM RESET synchronous_standby_names")
+        followed.run("SELECT pg_reload_conf()")
+        writing.join(10)
+    assert followed.sync().changed == 1
+    followed.check()
