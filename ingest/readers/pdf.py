@@ -60,8 +60,7 @@ class PdfReader:
             if failures:
                 raise ItemError(str(failures[0][1]))
             raise ItemError("has no text: its pages are empty, or pictures without any writing.")
-        for number, reason in sorted(failures, key=lambda failure: failure[0]):
-            yield Failed(f"{file.id}#page {number}", f"Page {number} {reason}")
+        yield from _told(file, failures)
         kept = without_running([(page.height, page.items) for page in pages.values()])
         headings = Headings(title)
         found = tuple(blocks(list(zip(pages, kept, strict=True)), headings))
@@ -130,6 +129,19 @@ def _items(shapes: PageShapes) -> list[Item]:
         return []
     found, rest = tables(shapes.segments, shapes.lying, shapes.standing)
     return in_order(rest, found)
+
+
+def _told(file: FileContent, failures: list[tuple[int, str]]) -> Iterator[Failed]:
+    """A failure for each stretch of pages that can't be read for the same reason: a hundred scans are one thing to do."""
+    begin = 0
+    failures = sorted(failures, key=lambda failure: failure[0])
+    for at, (number, reason) in enumerate(failures):
+        if at + 1 < len(failures) and failures[at + 1] == (number + 1, reason):
+            continue
+        first = failures[begin][0]
+        pages, told = (f"page {number}", f"Page {number}") if first == number else (f"pages {first}-{number}", f"Pages {first} to {number}")
+        yield Failed(f"{file.id}#{pages}", f"{told}: {reason}")
+        begin = at + 1
 
 
 def _title(said: str) -> str:

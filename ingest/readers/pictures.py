@@ -54,9 +54,9 @@ class PictureReader:
             try:
                 pages.append((frames, _said(picture, tesseract)))
             except ItemError as error:
-                failures.append(Failed(f"{file.id}#page {frames}", f"Page {frames} {error}"))
+                failures.append(Failed(f"{file.id}#page {frames}", f"Page {frames}: {error}"))
         if frames == 1 and failures:
-            raise ItemError(failures[0].reason.removeprefix("Page 1 "))
+            raise ItemError(failures[0].reason.removeprefix("Page 1: "))
         found = tuple(blocks(pages, Headings()))
         if not found and not failures:
             raise ItemError("has no text that OCR could read.")

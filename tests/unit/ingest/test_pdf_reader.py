@@ -179,8 +179,14 @@ def test_a_picture_among_the_pages_is_named_where_there_is_no_ocr():
     failed, found = read(pdf([body(), Paper(picture=b"black")]))
     assert isinstance(failed, Failed)
     assert failed.item.endswith("#page 2")
-    assert "Page 2 needs OCR" in failed.reason
+    assert "Page 2: needs OCR" in failed.reason
     assert isinstance(found, Document)
+
+
+def test_pages_that_cannot_be_read_for_one_reason_are_told_together():
+    scan = Paper(picture=b"black")
+    found = read(pdf([scan, scan, body(), scan, scan, scan]))
+    assert [item.item.rpartition("#")[2] for item in found if isinstance(item, Failed)] == ["pages 1-2", "pages 4-6"]
 
 
 def test_an_empty_page_needs_nothing():
