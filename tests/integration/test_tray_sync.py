@@ -46,7 +46,7 @@ class Played:
         (self.folder / f"{command}.json").write_text(json.dumps(runs))
 
     def status(self, *sources: dict[str, Any]) -> None:
-        self.script("ingest-status", [{"say": one} for one in sources])
+        self.script("ingest-status", [*({"say": one} for one in sources), {"say": {"event": "disk", "book": 4096, "index": 0}}])
 
     def write_book(self, at: float) -> None:
         self.home.book.touch()
