@@ -19,7 +19,7 @@ from ingest.readers.ocr import Tesseract, Word
 from ingest.readers.pages.grid import tables
 from ingest.readers.pages.order import Item, in_order
 from ingest.readers.pages.outline import blocks
-from ingest.readers.pages.pdfium import DPI, Pdf
+from ingest.readers.pages.pdfium.document import DPI, Pdf
 from ingest.readers.pages.recognised import page_words
 from ingest.readers.pages.running import without_running
 from ingest.readers.pages.scanned import broken, lines, needs_ocr

@@ -51,7 +51,7 @@ class Pdf:
             turn = Turn(page)
             layer = page.get_textpage()
             try:
-                segments = tuple(segments(layer.raw, turn))
+                found = tuple(segments(layer.raw, turn))
             finally:
                 layer.close()
             drawing = Drawing(turn, width * height)

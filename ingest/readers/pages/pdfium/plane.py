@@ -18,6 +18,7 @@ class Turn:
         return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
     def point(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point of the page is seen."""
         match self.quarters:
             case 1:
                 return y - self._bottom, x - self._left
@@ -36,6 +37,7 @@ class Matrix:
         self.parts = a, b, c, d, e, f
 
     def point(self, x: float, y: float) -> tuple[float, float]:
+        """The point, moved."""
         a, b, c, d, e, f = self.parts
         return a * x + c * y + e, b * x + d * y + f
 
