@@ -112,7 +112,11 @@ def test_a_damaged_entry_is_one_failure_and_the_others_are_read():
     assert "is damaged in the archive" in failed(found)["/data/a.zip#bad.txt"]
 
 
-@pytest.mark.parametrize("data", [b"PK\x03\x04 but no more", packed(("a.txt", "a" * 100))[:-30], b"no archive at all"])
+@pytest.mark.parametrize(
+    "data",
+    [b"PK\x03\x04 but no more", packed(("a.txt", "a" * 100))[:-30], b"no archive at all"],
+    ids=["a beginning", "no end", "no archive"],
+)
 def test_what_is_no_archive_is_one_failure(data: bytes):
     (found,) = read(data)
     assert isinstance(found, Failed)
