@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 command = typer.Typer(help="Measure this machine.", no_args_is_help=True)
 
 
-@command.callback()
-def _several() -> None:
-    """Keep `serve` a command of its own while it is the only one."""
-
-
 @command.command()
 def serve(
     model: Annotated[str, typer.Argument(help="A GGUF file, or a model's id as `ondol models list` shows it.")] = "default",
@@ -63,6 +58,62 @@ def serve(
         summaries = [line for line in said if "figure" in line]
         if plot is not None:
             plot.write_text(svg(summaries, _title(wanted)), encoding="utf-8")
+            out.note(f"The picture is {plot}.")
+
+    guarded(work, out)
+
+
+@command.command()
+def ingest(
+    source: Annotated[
+        str, typer.Argument(help="Rows to copy: a dump (FILE.sql), or postgresql://...; without it the histories alone.")
+    ] = "",
+    table: Annotated[str, typer.Option("--table", help="The table, where the source has several.")] = "",
+    key: Annotated[str, typer.Option("--key", metavar="COLUMN", help="What tells rows apart; else its primary key or first column.")] = "",
+    rows: Annotated[int, typer.Option(min=100, help="Rows to copy.")] = 5000,
+    model: Annotated[str, typer.Option(help="The embedding model's id, as `ondol models list` shows it.")] = "default",
+    repeat: Annotated[int, typer.Option(min=1, help="Turns of all sides.")] = 2,
+    peer_python: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PROGRAM", help="Python of an environment that has LangChain or LlamaIndex with Chroma; may be given again."),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw the medians there.")] = None,
+    json: Json = False,
+) -> None:
+    """A table kept in an index, beside LangChain's `index()` and LlamaIndex's pipeline where they are installed; and what each misses.
+
+    The rows are copied into a PostgreSQL of the bench's own. Quote the ratios, and only from a machine that does nothing else.
+    """
+    out = Output(json=json)
+
+    def work() -> None:
+        import sys
+
+        from app.cli.bench.ingest import Wanted, compare
+        from app.cli.bench.ingest_report import page, show, svg
+        from app.cli.standalone import precisions
+        from app.core.paths import Home
+        from app.core.settings import IngestSettings
+        from models.library import Library
+
+        home, sizes = Home.find(), IngestSettings()
+        found = Library(home.models).find("" if model == "default" else model, "embedding")
+        wanted = Wanted(
+            source=source,
+            table=table,
+            key=key,
+            rows=rows,
+            model=str(found.path),
+            remember=str(precisions(home).folder),
+            tokens=sizes.chunk_tokens,
+            overlap=sizes.chunk_overlap,
+            repeat=repeat,
+            pythons=(Path(sys.executable), *(peer_python or ())),
+        )
+        said = compare(wanted, out.note, lambda line: show(out, line))
+        out.text(page(said))
+        if plot is not None:
+            plot.write_text(svg(said, f"{rows} rows, {found.id}, medians of {repeat} turns"), encoding="utf-8")
             out.note(f"The picture is {plot}.")
 
     guarded(work, out)
