@@ -57,7 +57,7 @@ class Pdf:
             drawing = Drawing(turn, width * height)
             drawing.take(page.raw, raw.FPDFPage_CountObjects, raw.FPDFPage_GetObject, Matrix(), 0)
             return PageShapes(
-                width, height, segments, tuple(drawing.lying), tuple(drawing.standing), min(drawing.pictures, 1.0), drawing.paths
+                width, height, found, tuple(drawing.lying), tuple(drawing.standing), min(drawing.pictures, 1.0), drawing.paths
             )
         finally:
             page.close()
