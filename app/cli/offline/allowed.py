@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from app.cli.offline.report import Check
@@ -77,32 +78,52 @@ def _reached(places: list[str]) -> str:
 
 
 def _databases(home: Home) -> Iterator[Check]:
-    """Databases that were ingested: `ondol ingest sync` reads them again, through PostgreSQL's own library."""
-    if not home.book.exists():
-        return
-    from ingest.book import queries
-    from ingest.book.engine import open_book
-
+    """Databases that were ingested: syncs and the server read them again, through PostgreSQL's own library."""
     try:
-        with open_book(home.book) as book, book.read() as connection:
-            known = queries.known_sources(connection)
+        known = _ingested(home)
     except OndolError as error:
         yield Check("ingested databases", False, f"the book can't be read: {error.message}", error.hint)
         return
-    for store, kind, name, spec in known:
-        if kind == "postgres":
-            yield Check(f"database `{name}` (store `{store}`)", True, database(spec["dsn"], os.environ))
+    for store, name, dsn in known:
+        yield Check(f"database `{name}` (store `{store}`)", True, database(dsn, os.environ))
+
+
+def database_hosts(home: Home) -> tuple[str, ...]:
+    """The other machines that ingested databases lie on; none where the book can't be read, which `checks` tells."""
+    with contextlib.suppress(OndolError):
+        return tuple(sorted({host for _, _, dsn in _ingested(home) for host in _far(_hosts(dsn, os.environ))}))
+    return ()
+
+
+def _ingested(home: Home) -> list[tuple[str, str, dict[str, str]]]:
+    """(store, name, connection parameters) of every database in the book."""
+    if not home.book.exists():
+        return []
+    from ingest.book import queries
+    from ingest.book.engine import open_book
+
+    with open_book(home.book) as book, book.read() as connection:
+        known = queries.known_sources(connection)
+    return [(store, name, spec["dsn"]) for store, kind, name, spec in known if kind == "postgres"]
 
 
 def database(dsn: Mapping[str, str], environ: Mapping[str, str]) -> str:
     """Where a database of these connection parameters lies. Pure."""
+    hosts = _hosts(dsn, environ)
+    service = dsn.get("service") or environ.get("PGSERVICE") or ""
+    if far := _far(hosts):
+        return f"Ondol reaches {', '.join(far)}: you named it when it was ingested"
+    if not hosts and service:
+        return f"Ondol reaches what PostgreSQL's service `{service}` names"
+    return "this machine alone (loopback or a local socket)"
+
+
+def _hosts(dsn: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
     # What a connection string leaves out, PostgreSQL's library takes from the environment.
     service = dsn.get("service") or environ.get("PGSERVICE") or ""
     named = dsn.get("hostaddr") or dsn.get("host") or ("" if service else environ.get("PGHOSTADDR") or environ.get("PGHOST") or "")
-    hosts = [host for host in named.split(",") if host]
-    far = [host for host in hosts if not host.startswith(("/", "@")) and not is_this_machine(host)]
-    if far:
-        return f"`ondol ingest` reaches {', '.join(far)}: you named it when it was ingested"
-    if not hosts and service:
-        return f"`ondol ingest` reaches what PostgreSQL's service `{service}` names"
-    return "this machine alone (loopback or a local socket)"
+    return [host for host in named.split(",") if host]
+
+
+def _far(hosts: Iterable[str]) -> list[str]:
+    return [host for host in hosts if not host.startswith(("/", "@")) and not is_this_machine(host)]

@@ -53,7 +53,10 @@ def examine(home: Home, *, run: bool, step: Step) -> Report:
     step("what is open now")
     # Before the policy is in force here: what a name of the configuration stands for may have to be asked.
     server = running(home)
-    looked = tuple(sockets.checks(server, _word_of(policy_for(network, backends=backends, sources=sources)), network))
+    policy = policy_for(network, backends=backends, sources=sources)
+    # Ingested databases are data sources too: the server looks at rows that it cites, and syncs are its children.
+    policy = msgspec.structs.replace(policy, places=(*policy.places, *allowed.database_hosts(home)))
+    looked = tuple(sockets.checks(server, _word_of(policy), network))
     egress.install(policy_for("offline", sources=sources))
     step("the ways out")
     parts.append(

@@ -12,6 +12,7 @@ from app.cli.offline.sockets import Open, judged
 from app.core.egress import QUIET, Policy, refusal
 from app.core.paths import Home
 from app.core.settings import Settings, load_settings
+from ingest.book.writer import open_writer
 
 
 def settings_of(tmp_path: Path, text: str) -> Settings:
@@ -155,3 +156,12 @@ def test_it_says_whether_other_machines_may_call(tmp_path: Path) -> None:
     assert "this machine alone" in said("")
     for host in ("0.0.0.0", "192.0.2.4"):
         assert "other machines may call" in said(f"server: {{host: {host}}}")
+
+
+def test_the_machines_of_ingested_databases_may_be_connected_to(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert allowed.database_hosts(home) == ()
+    with open_writer(home, "shop") as writer:
+        for host in ("db.example", "127.0.0.1", "/var/run/postgresql"):
+            writer.source("postgres", host, {"dsn": {"host": host, "dbname": "x"}})
+    assert allowed.database_hosts(home) == ("db.example",)

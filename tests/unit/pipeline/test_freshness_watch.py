@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 
+from app.api.shapes import annotation, source_event
 from app.core.records import Context, Freshness, Generation, Message, Passage, SearchQuery, SearchResult
 from app.pipeline.answer import Answerer
 from app.pipeline.assistant import Assistant
@@ -116,3 +117,8 @@ def test_what_is_as_it_was_needs_no_words(freshness: Freshness) -> None:
 def test_each_number_is_told_once() -> None:
     cited = [Citation(2, 0, 5, LEAVE, "changed"), Citation(2, 6, 9, LEAVE, "changed"), Citation(1, 10, 12, PAY, "changed")]
     assert told(cited, "When?") == "Changed since it was last read: [1], [2]."
+
+
+def test_clients_read_it_in_each_citation_and_each_source() -> None:
+    assert annotation(Citation(1, 0, 5, LEAVE, "changed"))["url_citation"]["freshness"] == "changed"
+    assert source_event(Source(1, LEAVE, "deleted"))["data"]["metadata"][0]["freshness"] == "deleted"
