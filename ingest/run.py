@@ -35,6 +35,8 @@ if TYPE_CHECKING:  # numpy comes with it: a run that embeds nothing doesn't wait
     from models.embedder import Embedder
 
 SETTLED = "settled"
+LOOSE = "loose"
+"""Where a source's state says that vectors were kept for documents that are not written yet."""
 _ARRIVALS, _ARRIVED_LENGTH = 256, 1_000_000
 _DELETIONS = 1000
 AHEAD = 2
@@ -314,6 +316,8 @@ class Run:
             vectors = awaited(part)
             self.counts.embedded += len(vectors)
             if last < 0:
+                if LOOSE not in self.state:
+                    self.remember(**{LOOSE: True})
                 self._writer.keep_vectors(vectors)
         # A batch before this one may have taken the last chunk with a text of this one out, and its vector with it.
         lost = self._writer.without_vector(sent.texts.keys() - vectors.keys())
@@ -369,8 +373,14 @@ class Run:
 
     def remove_unseen(self, spared: Callable[[str], bool] | None = None) -> None:
         """Take out what the source no longer has. Conflict (nothing removed): that is a suspiciously large share of it."""
-        self._guard(sum(len(some) for some in self._unseen(spared)))
+        count, gone = 0, list[str]()
         for some in self._unseen(spared):
+            count += len(some)
+            if count <= PORTION:
+                gone += some
+        self._guard(count)
+        # So many that they are not kept in memory are looked for again.
+        for some in [gone] if count == len(gone) else self._unseen(spared):
             self._delete(some)
 
     def remove(self, ids: Sequence[str]) -> None:
@@ -408,7 +418,8 @@ class Run:
         """Write down how it went. After an error the failures of earlier runs stay listed: not all was looked at."""
         self._embedding.close()
         report = self.report(error)
-        if report.added or report.changed or report.deleted:
+        # Vectors of a document that never came whole; after an error the next run may still need them.
+        if not error and self.state.pop(LOOSE, False):
             self._writer.drop_unused_vectors()
         failed = [*report.failed, *([Failed(self._source.name, error)] if error else [])]
         self._writer.record_failures(self._source.id, failed, complete=not error, versions=self._versions, untried=self._failing.untried)

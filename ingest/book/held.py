@@ -35,15 +35,15 @@ def find(connection: Connection, store_id: int, ids: Sequence[str]) -> dict[str,
     found: dict[str, Held] = {}
     for at in range(0, len(ids), PORTION):
         wanted = msgspec.json.encode(ids[at : at + PORTION]).decode()
-        rows = connection.exec_driver_sql(_FIND, (wanted, store_id))
-        found.update((id, Held(pk, hash, source)) for id, pk, hash, source in rows)
+        rows = connection.exec_driver_sql(_FIND, (wanted, store_id)).all()
+        found.update([(row[0], Held(row[1], row[2], row[3])) for row in rows])
     return found
 
 
 def page(connection: Connection, source_id: int, after: int) -> list[tuple[int, str]]:
     """(pk, id) of a source's next documents behind the pk `after`; empty at the end."""
     query = select(documents.c.pk, documents.c.id).where(documents.c.source_id == source_id, documents.c.pk > after)
-    return [(row[0], row[1]) for row in connection.execute(query.order_by(documents.c.pk).limit(PORTION))]
+    return [(row[0], row[1]) for row in connection.execute(query.order_by(documents.c.pk).limit(PORTION)).all()]
 
 
 def ids_page(connection: Connection, store_id: int, after: str) -> list[str]:

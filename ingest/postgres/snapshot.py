@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
@@ -56,8 +55,4 @@ class Snapshot:
         query = self._statements.scan(reach, xmax, recent_alone=recent_alone)
         result = self._connection.execution_options(yield_per=PORTION).execute(query)
         for some in result.partitions():
-            yield [(row[:-1], row[-1]) for row in _tuples(some)]
-
-
-def _tuples(rows: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-    return (tuple(row) for row in rows)
+            yield [(row[:-1], row[-1]) for row in some]
