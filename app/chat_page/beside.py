@@ -13,6 +13,7 @@ from pathlib import Path
 
 from app.chat_page import reach
 from app.chat_page.child import apart
+from app.core import ports
 from app.core.errors import Cancelled, Deadline, UpstreamError
 from app.core.paths import Home
 from app.core.server_record import ServerRecord, running
@@ -48,7 +49,7 @@ def server(home: Home, port: int, more: Mapping[str, str], stop: threading.Event
     home.logs.mkdir(parents=True, exist_ok=True)
     log = home.logs / "server.native.log"
     line = [sys.executable, "-P", "-m", "app.cli", "serve", "--until-stdin-closes"]
-    if not reach.is_free(port):
+    if not ports.is_free(port):
         line += ["--port", "0"]
     with log.open("ab") as file:
         begins = file.tell()

@@ -22,7 +22,7 @@ from app.chat_page.child import Child, end_group
 from app.chat_page.connection import FROM_DOCKER, Connection, from_docker
 from app.chat_page.doing import doing
 from app.chat_page.finding import Installation, find
-from app.core import atomic_file
+from app.core import atomic_file, ports
 from app.core.credentials import api_key
 from app.core.errors import BadSetting, Cancelled, Conflict, Deadline, Forbidden, UpstreamError
 from app.core.locks import FileLock
@@ -87,7 +87,7 @@ class Page:
         self._data.mkdir(exist_ok=True)
         self._end_leftover()
         port = self._wish.port
-        if not reach.is_free(port):
+        if not ports.is_free(port):
             free = reach.free_port(port)
             raise Conflict(f"Port {port} is in use by another program.", hint=f"Port {free} is free: ondol open-webui --port {free}")
         found = find(

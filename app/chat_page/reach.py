@@ -1,13 +1,14 @@
-"""What of this machine's ports answers, and to whom: plain sockets and HTTP on loopback, past every proxy."""
+"""What of this machine's ports answers, and to whom: HTTP on loopback, past every proxy."""
 
 from __future__ import annotations
 
 import http.client
-import socket
 import sys
 import webbrowser
 from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+from app.core import ports
 
 ANSWER_SECONDS = 3.0
 NEARBY = 50  # ports that are tried beside the wanted one
@@ -34,31 +35,12 @@ def is_page(url: str) -> bool:
     return answer is not None and answer[0] == 200 and b'"status"' in answer[1] and b"true" in answer[1]
 
 
-def is_free(port: int) -> bool:
-    """Whether nobody listens on this port of this machine, on loopback or on all addresses."""
-    with socket.socket() as asked:
-        asked.settimeout(ANSWER_SECONDS)
-        if asked.connect_ex(("127.0.0.1", port)) == 0:
-            return False
-    with socket.socket() as wanted:
-        if sys.platform != "win32":
-            wanted.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            wanted.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 def free_port(wanted: int) -> int:
     """A free port near the wanted one, else any."""
     for port in range(wanted + 1, min(wanted + NEARBY, 65536)):
-        if is_free(port):
+        if ports.is_free(port):
             return port
-    with socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
-        found: int = any_port.getsockname()[1]
-        return found
+    return ports.any_free()
 
 
 def has_browser(environ: Mapping[str, str], platform: str = sys.platform) -> bool:

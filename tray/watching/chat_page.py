@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import logging
 import random
-import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.core import ports
 from app.core.errors import OndolError
 from app.core.paths import Home
 from tray.records import ChatPage
@@ -218,19 +217,4 @@ def brief(reason: str) -> str:
 
 def free_port(wanted: int) -> int | None:
     """The wanted port where nobody has it, else the next free one; None where all near it are taken."""
-    return next((port for port in range(wanted, min(wanted + NEARBY, 65536)) if _is_free(port)), None)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as asked:
-        asked.settimeout(1.0)
-        if asked.connect_ex(("127.0.0.1", port)) == 0:
-            return False
-    with socket.socket() as wanted:
-        if sys.platform != "win32":
-            wanted.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            wanted.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return next((port for port in range(wanted, min(wanted + NEARBY, 65536)) if ports.is_free(port, patience=1.0)), None)

@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from app.core import ports
 from app.core.errors import BadSetting, NotReady
 from models.engine.llama_server import guard
 
@@ -91,7 +91,7 @@ def _furnish(home: Path, model: Path, share: Share, more: Mapping[str, Any]) -> 
 @contextlib.asynccontextmanager
 async def llama_server(program: str, model: Path, share: Share) -> AsyncIterator[Address]:
     """llama.cpp's own server, the program."""
-    port, key = _free_port(), secrets.token_hex(16)
+    port, key = ports.any_free(), secrets.token_hex(16)
     numbers = {"--port": port, "-c": share.cells, "-np": share.parallel, "-t": share.threads, "-tb": share.threads, "-b": 2048, "-ub": 512}
     line = [
         sys.executable,
@@ -112,7 +112,7 @@ async def llama_server(program: str, model: Path, share: Share) -> AsyncIterator
 @contextlib.asynccontextmanager
 async def wheel_server(python: Path, model: Path, share: Share) -> AsyncIterator[Address]:
     """llama.cpp's own server as the wheel `xllamacpp` of that environment has it."""
-    port = _free_port()
+    port = ports.any_free()
     numbers = map(str, (port, share.threads, share.parallel, share.cells))
     async with _process([str(python), "-c", _LLAMA_SERVER, str(model), *numbers], os.environ) as process:
         yield await _answering(process, port, "", "/health")
@@ -121,7 +121,7 @@ async def wheel_server(python: Path, model: Path, share: Share) -> AsyncIterator
 @contextlib.asynccontextmanager
 async def python_server(python: Path, model: Path, share: Share) -> AsyncIterator[Address]:
     """`python -m llama_cpp.server` of that environment: one request at a time."""
-    port = _free_port()
+    port = ports.any_free()
     options = {"--model": model, "--host": "127.0.0.1", "--port": port, "--n_ctx": share.cells, "--n_threads": share.threads}
     options |= {"--n_threads_batch": share.threads, "--interrupt_requests": False, "--verbose": False}
     words = [str(word) for pair in options.items() for word in pair]
@@ -144,13 +144,6 @@ def has(python: Path, *modules: str) -> bool:
         return subprocess.run([str(python), "-c", asked], capture_output=True, timeout=60, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @contextlib.asynccontextmanager

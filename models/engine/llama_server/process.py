@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import secrets
-import socket
 import sys
 from collections import deque
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from app.core import ports
 from app.core.errors import BadRequest, NotReady, OndolError
 from models.engine.llama_server import guard, program
 from models.engine.llama_server.program import Program, Share
@@ -41,7 +41,7 @@ class LlamaServer:
     async def start(cls, found: Program, model: Path, share: Share) -> LlamaServer:
         """Ready to serve. BadRequest (code "bad_model_file") where it refuses the model, with what it said."""
         for left in reversed(range(TRIES)):
-            port, key = _free_port(), secrets.token_hex(24)
+            port, key = ports.any_free(), secrets.token_hex(24)
             line = [sys.executable, "-I", str(guard.__file__), *program.line(found, model, share, port)]
             pipe = asyncio.subprocess.PIPE
             try:
@@ -139,10 +139,3 @@ async def checked(answer: aiohttp.ClientResponse) -> Mapping[str, Any]:
     if answer.status != 200:
         raise error(answer.status, body)
     return dict(body)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
