@@ -32,7 +32,7 @@ _STAMPS = """
 class Group(msgspec.Struct, frozen=True):
     """Documents of one source. `held`: their content hashes; `rule`: how documents were made by its last run.
 
-    `stamps`: size, time and hash of each file that a document may have come from.
+    `stamps`: size, time and hash of each file that a document may have come from. `folder`: whether the source is one, and not a file.
     """
 
     store: str
@@ -42,6 +42,7 @@ class Group(msgspec.Struct, frozen=True):
     rule: str
     held: dict[Cited, str]
     stamps: dict[str, list[Any]]
+    folder: bool
 
 
 def groups(book: Path, documents: Sequence[Cited]) -> list[Group]:
@@ -58,14 +59,13 @@ def groups(book: Path, documents: Sequence[Cited]) -> list[Group]:
 
 
 def _group(connection: sqlite3.Connection, source: int, held: dict[Cited, str]) -> Group:
-    kind, spec, rule = connection.execute(
-        "SELECT kind, spec, json_extract(state, '$.rule') FROM sources WHERE id = ?", (source,)
-    ).fetchone()
+    query = "SELECT kind, spec, json_extract(state, '$.rule'), json_extract(state, '$.folder') FROM sources WHERE id = ?"
+    kind, spec, rule, folder = connection.execute(query, (source,)).fetchone()
     stamps: dict[str, list[Any]] = {}
     if kind == "files":
         files = json.dumps(sorted({file for _, id in held for file in came_from(id)}))
         stamps = {file: json.loads(stamp) for file, stamp in connection.execute(_STAMPS, (source, files))}
-    return Group(next(iter(held))[0], source, kind, json.loads(spec), rule or "", held, stamps)
+    return Group(next(iter(held))[0], source, kind, json.loads(spec), rule or "", held, stamps, bool(folder))
 
 
 def came_from(id: str) -> list[str]:

@@ -16,9 +16,11 @@ MOST_HASHED = 20_000_000
 """Bytes of a file that is read again to see whether it only seems to have changed."""
 
 
-def look_at_files(spec: Mapping[str, Any], stamps: Mapping[str, Sequence[Any]], ids: Sequence[str]) -> dict[str, Freshness]:
+def look_at_files(
+    spec: Mapping[str, Any], stamps: Mapping[str, Sequence[Any]], ids: Sequence[str], *, folder: bool
+) -> dict[str, Freshness]:
     """How the files of these documents stand to the stamps (size, time, hash) that were taken when they were read. Blocking."""
-    if "path" not in spec or not _there(Path(spec["path"])):
+    if "path" not in spec or not _there(Path(spec["path"]), folder=folder):
         return {}  # the drive is away: that says nothing of its files
     told: dict[str, Freshness] = {}
     seen: dict[str, Freshness] = {}
@@ -31,9 +33,13 @@ def look_at_files(spec: Mapping[str, Any], stamps: Mapping[str, Sequence[Any]], 
     return told
 
 
-def _there(root: Path) -> bool:
-    """Whether the source itself can be seen: the folder, or the one around the file that it is."""
-    return root.is_dir() or root.parent.is_dir()
+def _there(root: Path, *, folder: bool) -> bool:
+    """Whether the source itself can be seen: the folder (an empty one may be where a drive is mounted), or the one around the file."""
+    around = root if folder else root.parent
+    try:
+        return next(around.iterdir(), None) is not None
+    except OSError:
+        return False
 
 
 def _look(named: Path, stamp: Sequence[Any]) -> Freshness:

@@ -59,7 +59,9 @@ class FreshnessChecker:
         held = {id: hash for (_, id), hash in group.held.items()}
         told: Mapping[str, Freshness] | None = None
         if group.kind == "files":
-            told = await self._aside(f"files {group.source}", lambda: look_at_files(group.spec, group.stamps, list(held)))
+            told = await self._aside(
+                f"files {group.source}", lambda: look_at_files(group.spec, group.stamps, list(held), folder=group.folder)
+            )
         elif group.kind == "postgres":
             told = await self._rows(group, held)
         return {(group.store, id): freshness for id, freshness in (told or {}).items()}

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.errors import OndolError
+from app.core.errors import Deadline, OndolError
 from ingest.documents import version_hash
 from ingest.postgres.database import Database
 from ingest.postgres.dsn import Dsn
@@ -24,7 +24,7 @@ from ingest.postgres.pgoutput import Changes
 from ingest.postgres.plan import Plan
 from ingest.postgres.row import row_key
 from ingest.postgres.slot import UNREADABLE, Slot
-from ingest.postgres.slot_facts import Facts, Memory, Table, begin_again, new_memory, refusal, unlimited, warnings
+from ingest.postgres.slot_facts import REFUSED, Facts, Memory, Table, begin_again, new_memory, refusal, unlimited, warnings
 from ingest.postgres.table_source import fill_from_table
 from ingest.run import SETTLED, Run
 
@@ -58,9 +58,12 @@ def fill(run: Run, database: Database, plan: Plan, *, follow: bool, limit: int) 
 
 def _fill_unfollowed(run: Run, database: Database, plan: Plan) -> None:
     if (memory := remembered(run.state)) is not None:
-        let_go(database.dsn, memory)
-        run.remember(**{SLOT: None})
-        run.notice("The table is no longer followed: its slot is dropped.")
+        try:
+            let_go(database.dsn, memory)
+            run.remember(**{SLOT: None})
+            run.notice("The table is no longer followed: its slot is dropped.")
+        except OndolError as error:
+            run.notice(f"The table is no longer followed, but its slot {memory.name} could not be dropped yet. {error}")
     fill_from_table(run, database, plan)
 
 
@@ -73,10 +76,16 @@ def fill_from_slot(run: Run, database: Database, plan: Plan, limit: int) -> None
     memory = memory or new_memory(_tables(plan))
     with Slot(database.dsn, memory) as slot:
         facts = slot.facts()
-        why = begin_again(memory, facts, limit)
-        changes = None if why else _peeked(slot, facts, plan)
+        changes: Changes | None = None
+        if not (why := begin_again(memory, facts, limit)):
+            try:
+                changes, why = slot.peek(plan.key, facts.now, MOST_MESSAGES), "more has changed than is worth reading row by row"
+            except OndolError as error:
+                if error.code not in (UNREADABLE, REFUSED, Deadline.code):
+                    raise
+                why = str(error)
         if changes is None:
-            _begin(run, database, slot, facts, plan, memory, why or "more has changed than is worth reading row by row")
+            _begin(run, database, slot, facts, plan, memory, why)
         elif not slot.wait_until_seen(changes):
             run.notice("A commit in the database waits, for a standby perhaps, before others see it: it is read next time.")
         else:
@@ -85,19 +94,10 @@ def fill_from_slot(run: Run, database: Database, plan: Plan, limit: int) -> None
             run.notice(told)
 
 
-def _peeked(slot: Slot, facts: Facts, plan: Plan) -> Changes | None:
-    try:
-        return slot.peek(plan.key, facts.now, MOST_MESSAGES)
-    except OndolError as error:
-        if error.code != UNREADABLE:
-            raise
-        return None
-
-
 def _begin(run: Run, database: Database, slot: Slot, facts: Facts, plan: Plan, memory: Memory, why: str) -> None:
     """The slot anew, then the whole table: what changes in between is told by the slot, and read again."""
     if memory.lsn:
-        run.notice(f"The whole table is compared: {why}.")
+        run.notice(f"The whole table is compared: {why.removesuffix('.')}.")
     memory.lsn, memory.rule = 0, ""
     # Remembered before it is made: no slot is left behind that nobody knows of.
     run.remember(**{SLOT: msgspec.to_builtins(memory)})

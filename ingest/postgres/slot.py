@@ -20,7 +20,7 @@ from app.core.errors import Busy, Deadline, OndolError, UpstreamError
 from ingest.postgres.connecting import CONNECT_SECONDS, connect
 from ingest.postgres.dsn import Dsn, query_fault
 from ingest.postgres.pgoutput import Changes, Key, Unreadable, position_text, settled
-from ingest.postgres.slot_facts import Facts, Memory, facts_of, publish
+from ingest.postgres.slot_facts import REFUSED, Facts, Memory, facts_of, publish, too_old
 
 SHORT_SECONDS = 10
 MAKE_SECONDS = 60
@@ -32,8 +32,7 @@ _PAUSE = 0.05
 
 _FACTS = """
 WITH wanted (schema, name) AS (SELECT * FROM unnest(%(schemas)s::text[], %(names)s::text[]))
-SELECT current_setting('server_version_num')::int AS version,
-       current_setting('wal_level') AS wal_level,
+SELECT current_setting('wal_level') AS wal_level,
        pg_is_in_recovery() AS standby,
        CASE WHEN pg_is_in_recovery() THEN 0 ELSE pg_current_wal_flush_lsn() - '0/0' END::bigint AS now,
        coalesce((SELECT CASE WHEN setting = '-1' THEN -1 ELSE pg_size_bytes(setting || unit) END
@@ -112,6 +111,8 @@ class Slot:
 
     def facts(self, seconds: float = SHORT_SECONDS) -> Facts:
         """What the database says of the table and of this slot."""
+        if (old := too_old(self._connection.info.server_version)) is not None:
+            raise old
         schemas, names = map(list, zip(*self._memory.tables, strict=True))
         named = {"publication": self._memory.publication, "schemas": schemas, "names": names, "slot": self.name}
         with self._statement(seconds) as connection:
@@ -211,10 +212,10 @@ def _fault(error: psycopg.Error, dsn: Dsn, slot: str) -> OndolError:
             return Busy(f"The slot {slot} at {dsn.connection} is being read by another connection.", hint="Try again in a minute.")
         case "53400":
             hint = "Its owner allows more with: ALTER SYSTEM SET max_replication_slots = 20; (and a restart of PostgreSQL)"
-            return UpstreamError(f"{dsn.connection} has no free replication slot.", hint=hint, code="follow_refused")
+            return UpstreamError(f"{dsn.connection} has no free replication slot.", hint=hint, code=REFUSED)
         case "42501":
             hint = f'The database\'s owner must run: ALTER ROLE "{dsn.user}" REPLICATION;'
-            return UpstreamError(f"{dsn.user} may not use the slot {slot}: {said}.", hint=hint, code="follow_refused")
+            return UpstreamError(f"{dsn.user} may not use the slot {slot}: {said}.", hint=hint, code=REFUSED)
         case "55000" | "42704" | "58P01":
             return UpstreamError(f"The slot {slot} can't be read: {said}.", code=UNREADABLE)
     return query_fault(error, dsn, f"the slot {slot}")

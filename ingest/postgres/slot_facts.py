@@ -14,6 +14,7 @@ import msgspec
 from app.core.errors import OndolError, UpstreamError
 
 OLDEST = 130000
+REFUSED = "follow_refused"
 SAFE_SHARE = 0.2
 
 
@@ -41,7 +42,6 @@ class Facts:
     `wal_limit` is max_slot_wal_keep_size, -1 for none. `safe_bytes`: WAL that may still be written before the slot is lost.
     """
 
-    version: int
     wal_level: str
     standby: bool
     now: int
@@ -99,11 +99,16 @@ def quoted(*tables: Table) -> str:
     return ", ".join(".".join('"' + part.replace('"', '""') + '"' for part in table) for table in tables)
 
 
+def too_old(version: int) -> OndolError | None:
+    """Why a server of this version (as server_version_num) can't be followed: it lacks what the facts are asked by."""
+    if version >= OLDEST:
+        return None
+    return _refused(f"Changes are followed from PostgreSQL 13 on, and this is {version // 10000}.", "Leave --follow out.")
+
+
 def refusal(facts: Facts, memory: Memory, *, user: str, key: Sequence[str]) -> OndolError | None:
     """Why a table can't be followed, with the statements that its database's owner must run."""
     table = quoted(memory.tables[0])
-    if facts.version < OLDEST:
-        return _refused(f"Changes are followed from PostgreSQL 13 on, and this is {facts.version // 10000}.", "Leave --follow out.")
     if facts.standby:
         return _refused("This database is a standby: changes are followed on the primary.", "Name the primary, or leave --follow out.")
     if facts.kind not in ("r", "p") or facts.persistence != "p":
@@ -128,7 +133,7 @@ def refusal(facts: Facts, memory: Memory, *, user: str, key: Sequence[str]) -> O
 
 
 def _refused(message: str, hint: str) -> OndolError:
-    return UpstreamError(message, hint=hint, code="follow_refused")
+    return UpstreamError(message, hint=hint, code=REFUSED)
 
 
 def _tells(identity: Identity, key: Sequence[str]) -> bool:

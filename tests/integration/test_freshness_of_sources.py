@@ -215,12 +215,14 @@ async def test_a_name_that_the_disk_writes_decomposed_is_the_same_file(world, ch
 
 async def test_a_drive_that_is_away_says_nothing_of_its_files(world, checker, tmp_path) -> None:
     folder = tmp_path / "drive" / "folder"
-    folder.mkdir(parents=True)
     _written(folder / "a.txt", "words")
     world.files(folder)
     folder.rename(tmp_path / "elsewhere")
-    (tmp_path / "drive").rmdir()
     assert set((await looked(checker, world, "notes")).values()) == {"unknown"}
+    folder.mkdir()
+    assert set((await looked(checker, world, "notes")).values()) == {"unknown"}
+    _written(folder / "b.txt", "others")
+    assert set((await looked(checker, world, "notes")).values()) == {"deleted"}
 
 
 def _written(path: Path, text: str) -> Path:

@@ -258,6 +258,13 @@ def test_who_may_not_follow_is_told_the_statements_before_anything_is_written(fo
         followed.run("UPDATE t SET a = 'changed' WHERE id = 1")
         report = followed.world.sync()
         assert (report.changed, report.unchanged) == (1, 0)
+        followed.run("ALTER ROLE reader NOREPLICATION; UPDATE t SET a = 'without the right' WHERE id = 1")
+        report = followed.world.sync()
+        assert (report.changed, report.unchanged, report.error) == (1, 29, "")
+        assert 'ALTER ROLE "reader" REPLICATION;' in followed.notices
+        followed.run("ALTER ROLE reader REPLICATION; UPDATE t SET a = 'with it again' WHERE id = 1")
+        assert followed.world.sync().changed == 1
+        assert followed.slots() == [followed.memory.name]
         followed.world.forget("shop")
         assert followed.slots() == []
     finally:

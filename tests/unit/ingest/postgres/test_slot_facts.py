@@ -4,11 +4,10 @@ import dataclasses
 
 import pytest
 
-from ingest.postgres.slot_facts import Facts, Identity, Memory, begin_again, new_memory, quoted, refusal, unlimited, warnings
+from ingest.postgres.slot_facts import Facts, Identity, Memory, begin_again, new_memory, quoted, refusal, too_old, unlimited, warnings
 
 T = ("public", "t")
 GOOD = Facts(
-    version=150004,
     wal_level="logical",
     standby=False,
     now=9_000_000_000,
@@ -56,7 +55,6 @@ def test_a_refusal_holds_every_statement_that_the_owner_must_run() -> None:
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"version": 120009}, "PostgreSQL 13"),
         ({"standby": True}, "the primary"),
         ({"kind": "v"}, "a view"),
         ({"persistence": "u"}, "not kept in the WAL"),
@@ -69,6 +67,11 @@ def test_a_refusal_holds_every_statement_that_the_owner_must_run() -> None:
 )
 def test_what_can_never_be_followed_is_said(facts, said) -> None:
     assert said in refused(**facts)
+
+
+def test_a_server_before_version_13_is_too_old() -> None:
+    assert "this is 12" in str(too_old(120009))
+    assert too_old(130000) is None
 
 
 def test_a_key_of_ones_own_must_be_told_by_the_log() -> None:
