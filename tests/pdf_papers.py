@@ -99,7 +99,7 @@ def _titled(data: bytes, title: str) -> bytes:
     size = int(re.findall(rb"/Size (\d+)", data)[-1])
     root = re.findall(rb"/Root (\d+ 0 R)", data)[-1].decode()
     at = len(data) + 1
-    body = f"\n{size} 0 obj\n<</Title <FEFF{title.encode('utf-16-be').hex()}>>>\nendobj\n"
+    body = f"\n{size} 0 obj\n<</Title <FEFF{title.encode('utf-16-be', 'surrogatepass').hex()}>>>\nendobj\n"
     place = at + len(body) - 1
     trailer = f"<</Size {size + 1}/Root {root}/Info {size} 0 R/Prev {start}>>"
     tail = f"xref\n{size} 1\n{at:010d} 00000 n \ntrailer\n{trailer}\nstartxref\n{place}\n%%EOF\n"

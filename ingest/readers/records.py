@@ -13,8 +13,8 @@ from ingest.readers import tree
 from ingest.readers.contract import FileContent
 from ingest.readers.encoding import decode
 from ingest.readers.plain import paragraphs
+from ingest.readers.rows import TITLES
 
-TITLES = ("title", "name", "subject", "제목", "이름", "명칭", "상품명", "제품명")
 _OWN = ("id", "title", "text", "url")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+TITLES = ("title", "name", "subject", "제목", "이름", "명칭", "상품명", "제품명")
+"""Columns that name their row, the first one that is there."""
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?")
 
 

@@ -11,9 +11,8 @@ from app.core.errors import ItemError
 from ingest.documents import Block, Document, Failed
 from ingest.readers.contract import FileContent
 from ingest.readers.encoding import decode
-from ingest.readers.rows import plain_value, row_text
+from ingest.readers.rows import TITLES, plain_value, row_text
 
-_TITLES = ("title", "name", "subject", "제목", "이름", "명칭", "상품명", "제품명")
 _LARGEST_FIELD = 64 * 1024 * 1024
 
 
@@ -33,7 +32,7 @@ class TableReader:
             raise ItemError("has no rows under its header.", hint="The first line must name the columns.")
         header = [cell.strip() for cell in found[0]]
         ids = _ids(header, found[1:])
-        title_at = next((at for name in _TITLES for at, column in enumerate(header) if column.lower() == name), None)
+        title_at = next((at for name in TITLES for at, column in enumerate(header) if column.lower() == name), None)
         for number, row in enumerate(found[1:], 1):
             title = row[title_at].strip() if title_at is not None and title_at < len(row) else ""
             named = [(name, value.strip()) for name, value in zip(header, row, strict=False) if name and value.strip()]

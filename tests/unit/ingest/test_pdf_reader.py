@@ -66,6 +66,11 @@ def test_the_properties_title_is_taken_unless_a_program_made_it_up():
     assert one(body(), title="문서1.hwp").title == "a"
 
 
+def test_a_damaged_title_costs_no_text():
+    found = one(body(), title="\ud800 title")
+    assert (found.title, len(found.blocks)) == ("a", 1)
+
+
 def test_columns_are_read_one_after_the_other_and_what_spans_them_in_its_place():
     paper = Paper().write(50, 60, "A title that goes over the whole width of the paper and both of its columns", 12)
     paper.lines(50, 100, [f"left {at} of a column of text" for at in range(8)])

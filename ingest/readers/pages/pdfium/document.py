@@ -36,8 +36,11 @@ class Pdf:
 
     @property
     def title(self) -> str:
-        """What the document's properties say."""
-        return tidy(self._pdf.get_metadata_dict().get("Title", "")).strip()
+        """What the document's properties say; empty where they are damaged."""
+        try:
+            return tidy(self._pdf.get_metadata_value("Title")).strip()
+        except UnicodeDecodeError:
+            return ""
 
     def close(self) -> None:
         """Give its memory back."""
