@@ -63,7 +63,7 @@ class FolderEvents:
             target,
             watch_filter=None,
             debounce=_GATHER_MS,
-            step=50,
+            step=200,
             stop_event=self._closing,
             rust_timeout=_LOOK_MS,
             yield_on_timeout=True,

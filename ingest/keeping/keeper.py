@@ -118,23 +118,32 @@ class Keeper:
         with contextlib.suppress(OndolError):  # said by whoever reads it next
             await asyncio.to_thread(update_book, self._home.book, self._home.locks)
         while True:
-            kept = await self._look()
-            self._watch(kept)
-            ticks = self._ticks()
-            now = due.Now(
-                self._clock(),
-                running=list(self._runs),
-                asked=self._asked,
-                changed=self._settling.settled(ticks),
-                resting={key for key, (_, until) in self._resting.items() if until > ticks},
-            )
-            for key in due.begin(kept, now, self._pace.at_once):
-                self._begin(key, next(one for one in kept if one.key == key))
-            settles = self._settling.next()
-            pause = self._pace.look if settles is None else min(self._pace.look, max(0.05, settles - self._ticks()))
+            try:
+                self._turn(await self._look())
+            except Exception:
+                log.exception("a look at the schedules failed; the next one follows")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                await asyncio.wait_for(self._wake.wait(), self._pause())
             self._wake.clear()
+
+    def _pause(self) -> float:
+        """Seconds to the next look. What has settled and was not begun waits for a run's end, or for its turn."""
+        settles, now = self._settling.next(), self._ticks()
+        return self._pace.look if settles is None or settles <= now else min(self._pace.look, settles - now)
+
+    def _turn(self, kept: Sequence[Kept]) -> None:
+        """Watch and begin what is to be watched and begun now."""
+        self._watch(kept)
+        ticks = self._ticks()
+        now = due.Now(
+            self._clock(),
+            running=list(self._runs),
+            asked=self._asked,
+            changed=self._settling.settled(ticks),
+            resting={key for key, (_, until) in self._resting.items() if until > ticks},
+        )
+        for key in due.begin(kept, now, self._pace.at_once):
+            self._begin(key, next(one for one in kept if one.key == key))
 
     async def _look(self) -> Sequence[Kept]:
         try:
@@ -166,7 +175,9 @@ class Keeper:
 
     def _begin(self, key: Key, before: Kept) -> None:
         self._asked.discard(key)
-        self._settling.take(key)
+        if key in self._settling.settled(self._ticks()):
+            self._settling.take(key)
+        # Else it is in motion: this run may come too early for what is being written, and another one follows it.
         task = asyncio.create_task(self._run(key, before), name=f"run {key.name}")
         self._runs[key] = task, Running(key.store, key.name, self._clock())
 
@@ -174,6 +185,9 @@ class Keeper:
         try:
             ended = await self._ended(key)
             await self._settle(key, before, ended)
+        except Exception:
+            log.exception("%s of %s could not be read again", key.name, key.store)
+            self._rest(key)
         finally:
             self._runs.pop(key, None)
             self._wake.set()
@@ -209,6 +223,9 @@ class Keeper:
             except OndolError as error:
                 log.warning("that can't be written down: %s", error)
         # Another program writes the store, or the book can't be written: it waits here, where nobody else can see it.
+        self._rest(key)
+
+    def _rest(self, key: Key) -> None:
         times = self._resting.get(key, (0, 0.0))[0] + 1
         self._resting[key] = times, self._ticks() + back_off(times, 0.5)
 

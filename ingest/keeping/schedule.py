@@ -73,7 +73,7 @@ def make_schedule(
             "A source that is read on change has no cron.", hint="Use --every beside --on-change for its regular look.", param="cron"
         )
     if on_change and kind != "files":
-        raise BadRequest("A table tells of no changes by itself.", hint="Choose --every 1m, say.", param="on_change")
+        raise BadRequest("Only folders and files of this machine tell of changes.", hint="Choose --every 1m, say.", param="on_change")
     if not (every or cron_line or on_change):
         return None
     return Schedule(seconds(every) if every else 0.0, cron.checked(cron_line, now) if cron_line else "", on_change, now)
