@@ -9,6 +9,8 @@ import pytest
 from ingest_world import World
 from s3_program import S3
 
+from app.cli.offline import allowed
+from app.core.settings import load_settings
 from ingest.readers.contract import Limits
 from ingest.report import Report
 from ingest.sync import ingest_files
@@ -173,6 +175,12 @@ def test_no_credential_is_kept(world, s3):
     for file in world.home.root.rglob("*"):
         if file.is_file():
             assert SECRET.encode() not in file.read_bytes()
+
+
+def test_the_offline_report_names_the_bucket(world, s3):
+    ingest(world, address(s3))
+    told = [check for check in allowed.checks(world.home, load_settings(world.home, environ={})) if "bucket" in check.what]
+    assert [(check.what, "reaches it" in check.found) for check in told] == [(f"bucket `{address(s3)}` (store `notes`)", True)]
 
 
 def test_a_profile_of_the_aws_files_is_used_where_the_environment_names_no_key(world, s3, monkeypatch, tmp_path):

@@ -37,7 +37,7 @@ def checks(home: Home, settings: Settings) -> list[Check]:
     found += [Check(f"source `{name}`", True, _reached(list(named_in(plug.config)))) for name, plug in settings.sources.items()]
     if not settings.backends and not settings.sources:
         found.append(Check("backends and sources", True, "none is configured: this machine's models and stores alone"))
-    return [*found, *_databases(home)]
+    return [*found, *_databases(home), *_buckets(home)]
 
 
 def addresses(settings: Settings) -> tuple[list[Any], list[Any]]:
@@ -88,6 +88,14 @@ def _databases(home: Home) -> Iterator[Check]:
         yield Check(f"database `{name}` (store `{store}`)", True, database(dsn, os.environ))
 
 
+def _buckets(home: Home) -> Iterator[Check]:
+    """Buckets that were ingested: syncs read them again. A book that can't be read is told with the databases."""
+    with contextlib.suppress(OndolError):
+        for store, kind, name, _ in _sources(home):
+            if kind == "bucket":
+                yield Check(f"bucket `{name}` (store `{store}`)", True, "`ondol ingest` reaches it: you named it when it was ingested")
+
+
 def database_hosts(home: Home) -> tuple[str, ...]:
     """The other machines that ingested databases lie on; none where the book can't be read, which `checks` tells."""
     with contextlib.suppress(OndolError):
@@ -97,14 +105,18 @@ def database_hosts(home: Home) -> tuple[str, ...]:
 
 def _ingested(home: Home) -> list[tuple[str, str, dict[str, str]]]:
     """(store, name, connection parameters) of every database in the book."""
+    return [(store, name, spec["dsn"]) for store, kind, name, spec in _sources(home) if kind == "postgres"]
+
+
+def _sources(home: Home) -> list[tuple[str, str, str, dict[str, Any]]]:
+    """(store, kind, name, spec) of every source in the book."""
     if not home.book.exists():
         return []
     from ingest.book import queries
     from ingest.book.engine import open_book
 
     with open_book(home.book) as book, book.read() as connection:
-        known = queries.known_sources(connection)
-    return [(store, name, spec["dsn"]) for store, kind, name, spec in known if kind == "postgres"]
+        return queries.known_sources(connection)
 
 
 def database(dsn: Mapping[str, str], environ: Mapping[str, str]) -> str:
