@@ -41,9 +41,11 @@ def files(
     out = Output(json=json)
 
     def run(home: Home, tools: dict[str, Any]) -> list[Report]:
+        from ingest.remote.address import is_remote
         from ingest.sync import ingest_files
 
-        return [ingest_files(home, paths, into, **_scheduled(tools, every, cron, on_change=on_change, kind="files"))]
+        kind = "bucket" if any(map(is_remote, paths)) else "files"
+        return [ingest_files(home, paths, into, **_scheduled(tools, every, cron, on_change=on_change, kind=kind))]
 
     work(out, run, allow_delete=allow_delete)
 

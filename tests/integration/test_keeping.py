@@ -150,6 +150,16 @@ async def test_what_changes_in_a_folder_is_in_within_seconds_and_a_single_file_t
         await until(lambda: len(world.sql("SELECT pk FROM chunks WHERE text LIKE '바닥은 이제%'")) == 2)
 
 
+async def test_a_run_that_comes_while_a_folder_is_in_motion_is_followed_by_another(world, folder):
+    world.schedule("notes", "1h", on_change=True)
+    async with world.keeper(QUICK._replace(quiet=2.0)) as keeper:
+        await asyncio.sleep(1.0)
+        (folder / "new.txt").write_text("Half of")
+        await asyncio.sleep(0.9)
+        await keeper.ask("notes")
+        await until(lambda: len(world.log("ends")) == 2)
+
+
 async def test_a_run_that_hangs_is_ended_with_all_that_it_started_and_counts_as_failed(world):
     world.schedule("notes", "1h")
     world.age(2 * 3600)
