@@ -124,6 +124,11 @@ def _parted(waiting: list[Line], line: Line, step: float) -> bool:
     return short and (bool(_SENTENCE_END.search(last.text.strip())) or indented)
 
 
+def _unnamed(row: tuple[str, ...]) -> str:
+    between = ": " if len(row) == 2 and len(row[0]) <= _HEADER_CELL else " | "
+    return between.join(cell for cell in row if cell)
+
+
 def _tall(line: Line) -> float:
     return line.size or max(line.bottom - line.top, 1.0)
 
@@ -139,13 +144,16 @@ class _Header:
         first = table.rows[0]
         if before is not None and before._goes_on_in(table):
             return cls(before.names, before.columns, own=first == before.names)
-        names = all(cell and len(cell) <= _HEADER_CELL and not _NUMBER.fullmatch(cell) for cell in first[1:]) and len(table.rows) > 1
+        words = all(cell and len(cell) <= _HEADER_CELL and not _NUMBER.fullmatch(cell) for cell in first[1:])
+        # Two columns are a list of prices or a form (`성명 | 김온돌`); only numbers below tell the first from the second.
+        form = len(first) == 2 and not any(_NUMBER.fullmatch(row[1]) for row in table.rows[1:])
+        names = words and not form and len(table.rows) > 1
         return cls(first if names else (), table.columns, own=names)
 
     def rows(self, table: Table, page: int) -> list[Block]:
         """The table's rows under this header."""
         rows = table.rows[1:] if self._own else table.rows
-        said = (row_text(self.names, row, " | ") if self.names else " | ".join(cell for cell in row if cell) for row in rows)
+        said = (row_text(self.names, row, " | ") if self.names else _unnamed(row) for row in rows)
         return [Block(tidy(text), page=page, kind="row") for text in said]
 
     def _goes_on_in(self, table: Table) -> bool:

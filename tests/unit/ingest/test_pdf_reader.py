@@ -122,6 +122,22 @@ def test_a_drawn_table_gives_rows_that_name_their_columns():
     ]
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([("name", "Kim"), ("team", "heating"), ("", "since spring")], ["name: Kim", "team: heating", "since spring"]),
+        ([("item", "price"), ("mat", "39,000")], ["item: mat | price: 39,000"]),
+    ],
+)
+def test_two_columns_are_a_form_unless_the_second_holds_numbers(rows, said):
+    paper = Paper().grid([50, 150, 350], [100 + 30 * at for at in range(len(rows) + 1)])
+    for at, (label, value) in enumerate(rows):
+        for x, cell in ((55, label), (155, value)):
+            if cell:
+                paper.write(x, 120 + 30 * at, cell, 10)
+    assert [block.text for block in one(paper).blocks] == said
+
+
 def test_a_cell_over_two_rows_is_said_in_both_and_one_over_two_columns_once():
     paper = Paper().rule(50, 100, 350, 100).rule(50, 130, 350, 130).rule(150, 160, 350, 160).rule(50, 190, 350, 190).rule(50, 220, 350, 220)
     paper.rule(50, 100, 50, 220).rule(150, 100, 150, 220).rule(250, 100, 250, 190).rule(350, 100, 350, 220)
