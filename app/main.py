@@ -34,7 +34,7 @@ from app.core.registry import load
 from app.core.settings import Plug, Settings
 from app.local.keeping import LocalKeeping
 from app.local.models import LocalModels
-from app.local.parts import CurrentCounter, LocalEmbeddings, LocalParts, LocalStores
+from app.local.parts import LocalEmbeddings, LocalParts, LocalStores, StoreCounters
 from app.local.sentences import LocalSentences
 from app.local.vectors import LocalVectors
 from app.pipeline.answer import Answerer
@@ -108,7 +108,7 @@ def build(home: Home, settings: Settings) -> Server:
         return (await embed.info()).fingerprint
 
     index = IndexClient(home, logs=home.logs)
-    searcher = Searcher(home.book, embed, index, CurrentCounter(embedding_model))
+    searcher = Searcher(home.book, embed, index, StoreCounters(library.list))
     stores = LocalStores(searcher)
     local = LocalParts(stores, index, embed)
     keeping = LocalKeeping(home, Keeper(home, pace=Pace(stuck=settings.ingest.stuck_minutes * 60)))

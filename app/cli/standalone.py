@@ -92,13 +92,13 @@ def precisions(home: Home) -> Precisions:
 def search(home: Home, store: str, query: str, limit: int) -> list[dict[str, Any]]:
     """Hits in the API's shape, from the book alone."""
     from app.api.shapes import search_hit
+    from app.local.parts import StoreCounters
     from ingest.index.exact import ExactVectors
     from ingest.search.hybrid import Searcher
     from models.embed_client import EmbedClient
     from models.library import Library
-    from models.tokenizer import ModelTokenCounter
 
-    settings = prepared(home, "search")
+    settings, library = prepared(home, "search"), Library(home.models)
 
     async def run() -> list[dict[str, Any]]:
         model = embedding_model(home, settings)
@@ -108,10 +108,10 @@ def search(home: Home, store: str, query: str, limit: int) -> list[dict[str, Any
             threads=settings.models.threads,
             idle_seconds=60,
             precisions=precisions(home),
-            installed=Library(home.models).list,
+            installed=library.list,
         )
         try:
-            searcher = Searcher(home.book, client, ExactVectors(home), ModelTokenCounter(model))
+            searcher = Searcher(home.book, client, ExactVectors(home), StoreCounters(library.list))
             result = await searcher.search(store, SearchQuery(query, limit), Context())
             return [search_hit(passage) for passage in result.passages]
         finally:

@@ -21,6 +21,7 @@ from ingest.index.client import IndexClient
 from ingest.search.hybrid import Searcher
 from models.embed_client import EmbedClient
 from models.installed import InstalledModel
+from models.precision import by_fingerprint
 from models.tokenizer import ModelTokenCounter
 
 log = logging.getLogger(__name__)
@@ -89,19 +90,21 @@ class LocalEmbeddings:
         return Embedded(info.model, info.fingerprint, data, dimensions, sum(estimate_tokens(text) for text in texts))
 
 
-class CurrentCounter:
-    """The tokenizer of the embedding model in use now, read when first asked."""
+class StoreCounters:
+    """The tokenizer of the model that a store was filled with, by its fingerprint; read when first asked for."""
 
-    def __init__(self, current: Callable[[], InstalledModel]) -> None:
-        self._current = current
-        self._known: tuple[str, ModelTokenCounter] | None = None
+    def __init__(self, installed: Callable[[], Sequence[InstalledModel]]) -> None:
+        self._installed = installed
+        self._known: dict[str, ModelTokenCounter] = {}
 
-    def offsets(self, text: str) -> list[tuple[int, int]]:
-        """(start, end) characters of each token."""
-        model = self._current()
-        if self._known is None or self._known[0] != model.sha256:
-            self._known = (model.sha256, ModelTokenCounter(model))
-        return self._known[1].offsets(text)
+    def __call__(self, fingerprint: str) -> ModelTokenCounter | None:
+        """None where that model is not here: nothing can be compared with the store's vectors then."""
+        if fingerprint not in self._known:
+            found = by_fingerprint(self._installed(), fingerprint)
+            if found is None:
+                return None
+            self._known[fingerprint] = ModelTokenCounter(found[0])
+        return self._known[fingerprint]
 
 
 class LocalParts:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from array import array
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -51,6 +52,7 @@ class _Ask(msgspec.Struct, frozen=True):
     depth: int
     limit: int
     allowed: Restriction | None
+    counter: Any
     trust: float
 
 
@@ -64,11 +66,17 @@ class _Near(msgspec.Struct, frozen=True):
 class Searcher:
     """Searches the stores of one book, for any number of callers at once.
 
-    `counter` is the embedder's tokenizer: with it, the vector leg is trusted only as far as the embedder can read the
-    question's script; without it, always.
+    `counter` is the embedder's tokenizer, or gives it for the fingerprint of what a store was filled with: with it, the vector leg is
+    trusted only as far as the embedder can read the question's script; without it, always.
     """
 
-    def __init__(self, book: Path, embedder: QuestionEmbedder | None, vectors: VectorSearch, counter: TokenCounter | None = None) -> None:
+    def __init__(
+        self,
+        book: Path,
+        embedder: QuestionEmbedder | None,
+        vectors: VectorSearch,
+        counter: TokenCounter | Callable[[str], TokenCounter | None] | None = None,
+    ) -> None:
         self._readers, self._embedder, self._vectors, self._counter = Readers(book), embedder, vectors, counter
         self._backgrounds: dict[str, tuple[int, array[float]]] = {}
 
@@ -113,11 +121,14 @@ class Searcher:
             return []
 
     def _prepare(self, store: str, query: SearchQuery, allowed: Restriction | None) -> _Ask:
-        trust = 1.0 if self._counter is None else legibility(query.text, self._counter.offsets(query.text))
         depth = max(DEPTH, query.limit)
         with self._readers.reader() as reader, reader.snapshot():
             id, generation, terms = reader.store_id(store), reader.generation(store), reader.full_text.terms(query.text)
-        return _Ask(store, id, generation, query.text, terms, depth, query.limit, allowed, trust)
+        counter = self._counter
+        if callable(counter):
+            counter = counter(generation.fingerprint) if generation is not None else None
+        trust = 1.0 if counter is None else legibility(query.text, counter.offsets(query.text))
+        return _Ask(store, id, generation, query.text, terms, depth, query.limit, allowed, counter, trust)
 
     def _full_text(self, ask: _Ask) -> list[int]:
         with self._readers.reader() as reader, reader.snapshot():
@@ -137,7 +148,7 @@ class Searcher:
         with self._readers.reader() as reader, reader.snapshot():
             by_pk = reader.found(ask.store, ask.generation, [pk for pk, _ in ranked])
             found = [(by_pk[pk], score) for pk, score in ranked if pk in by_pk]
-            judge = Judge(ask.text, ask.terms, reader.chunks(), vector, self._background(reader, ask, vector), ask.trust, self._counter)
+            judge = Judge(ask.text, ask.terms, reader.chunks(), vector, self._background(reader, ask, vector), ask.trust, ask.counter)
             spoken = judge.passages([one for one, _ in found], reader.words)
         passages = tuple(
             msgspec.structs.replace(one.passage, score=score, relevance=value) for (one, score), value in zip(found, spoken, strict=True)

@@ -217,3 +217,19 @@ def test_the_server_side_of_the_search_imports_neither_numpy_nor_chroma() -> Non
 
     program = "import sys, ingest.search.hybrid, ingest.index.client; print({'numpy', 'chromadb', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+
+
+async def test_the_tokenizer_of_the_model_that_filled_the_store_tells_how_far_its_vectors_are_trusted(home: Home) -> None:
+    with shelf(home) as books:
+        books.put(some_texts(20))
+    asked: list[str] = []
+
+    def counters(fingerprint: str) -> Shattered:
+        asked.append(fingerprint)
+        return Shattered()
+
+    searching = Searcher(home.book, LocalQuestions(EMBEDDER), ExactVectors(home), counters)
+    assert (await searching.search("things", SearchQuery("scale price", 5), OWNER)).trust < 0.5
+    assert asked == [EMBEDDER.info.fingerprint]
+    unknown = Searcher(home.book, LocalQuestions(EMBEDDER), ExactVectors(home), lambda fingerprint: None)
+    assert (await unknown.search("things", SearchQuery("scale price", 5), OWNER)).trust == 1.0
