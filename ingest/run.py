@@ -15,24 +15,23 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from app.core.errors import Conflict, OndolError
+from app.core.errors import OndolError
 from ingest.book.content import Batch, Ready
 from ingest.book.held import PORTION, Held, Seen
 from ingest.book.writer import SourceRow, Writer
-from ingest.chunking import DEFAULT, RULE, ChunkOptions, chunk, embedded_text
+from ingest.chunking import chunk, embedded_text
+from ingest.deletions import guard, unseen
 from ingest.documents import Document, Failed, content_hash
 from ingest.embedders import Tools
 from ingest.embedding import Embedding, Made, awaited
-from ingest.keeping.failing import Failing, Retry
-from ingest.keeping.schedule import Schedule
-from ingest.readers.contract import DEFAULT as LIMITS
-from ingest.readers.contract import Limits
+from ingest.keeping.failing import Failing
+from ingest.options import Options, rule_of
 from ingest.report import Committed, Finished, ItemFailed, Notice, OnEvent, Report, Started
 
 if TYPE_CHECKING:  # numpy comes with it: a run that embeds nothing doesn't wait for that import
     from models.embedder import Embedder
+
+__all__ = ["SETTLED", "Options", "Run", "closing", "rule_of"]
 
 SETTLED = "settled"
 LOOSE = "loose"
@@ -41,33 +40,6 @@ _ARRIVALS, _ARRIVED_LENGTH = 256, 1_000_000
 _DELETIONS = 1000
 AHEAD = 2
 """Batches that may wait for their vectors while the next one is read and cut."""
-GUARD_FLOOR = 20
-"""Deletions up to this count are never refused: small sources change by large shares."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a run works. `delete_guard`: the largest share of a source's documents that may vanish at once.
-
-    `slot_wal_bytes`: WAL that a database may keep for a followed table before the whole of it is compared instead.
-    `access` and `may_leave` label the documents; None keeps what the source was ingested with, as does a `schedule` of None.
-    `retry`: items that failed before, tried now whatever their time. `reread`: everything is read and cut again. `settle`: files changed
-    less than so many seconds ago are left for later, as somebody is still writing them. `wait`: for another writer of the store.
-    """
-
-    chunk: ChunkOptions = DEFAULT
-    limits: Limits = LIMITS
-    delete_guard: float = 0.5
-    allow_delete: bool = False
-    batch_chunks: int = 256
-    access: tuple[str, ...] | None = None
-    may_leave: bool | None = None
-    slot_wal_bytes: int = 4_000_000_000
-    schedule: Schedule | None = None
-    retry: Retry = False
-    reread: bool = False
-    settle: float = 0.0
-    wait: bool = True
 
 
 @dataclass
@@ -99,11 +71,6 @@ class _Sent:
     def done(self) -> bool:
         """Whether it can be written without waiting."""
         return all(part.done() for part in self.parts)
-
-
-def rule_of(cut: ChunkOptions, access: Sequence[str], may_leave: bool) -> str:
-    """How documents become what the store holds of them: with another rule all of them are made anew."""
-    return msgspec.json.encode((RULE, msgspec.to_builtins(cut), tuple(access), may_leave)).decode()
 
 
 class Run:
@@ -374,34 +341,19 @@ class Run:
     def remove_unseen(self, spared: Callable[[str], bool] | None = None) -> None:
         """Take out what the source no longer has. Conflict (nothing removed): that is a suspiciously large share of it."""
         count, gone = 0, list[str]()
-        for some in self._unseen(spared):
+        for some in unseen(self._writer, self._source.id, self._seen, spared):
             count += len(some)
             if count <= PORTION:
                 gone += some
-        self._guard(count)
+        guard(self._source.name, count, self.documents, self._options)
         # So many that they are not kept in memory are looked for again.
-        for some in [gone] if count == len(gone) else self._unseen(spared):
+        for some in [gone] if count == len(gone) else unseen(self._writer, self._source.id, self._seen, spared):
             self._delete(some)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Take these documents out: the source no longer has them. Conflict as with `remove_unseen`."""
-        self._guard(len(ids))
+        guard(self._source.name, len(ids), self.documents, self._options)
         self._delete(ids)
-
-    def _unseen(self, spared: Callable[[str], bool] | None) -> Iterator[list[str]]:
-        after = 0
-        while some := self._writer.page_of(self._source.id, after):
-            after = some[-1][0]
-            yield [id for pk, id in some if pk not in self._seen and not (spared and spared(id))]
-
-    def _guard(self, gone: int) -> None:
-        share, mine = self._options.delete_guard, self.documents
-        if not self._options.allow_delete and gone > GUARD_FLOOR and gone > share * mine:
-            raise Conflict(
-                f"{self._source.name}: {gone} of {mine} documents have vanished, more than {share:.0%}. None was removed.",
-                hint="If that is right, run it again with --allow-delete.",
-                code="mass_delete",
-            )
 
     def _delete(self, ids: Sequence[str]) -> None:
         for at in range(0, len(ids), _DELETIONS):
