@@ -107,7 +107,9 @@ class ReadingProcess:
         return answer
 
     def end(self) -> None:
-        """Kill the process with all that it has started, and wait for its end."""
+        """Kill the process with all that it has started, and wait for its end. Once: afterwards its id may be another's."""
+        if self._gone.is_set():
+            return
         self._gone.set()
         with contextlib.suppress(psutil.Error):
             for child in psutil.Process(self._process.pid).children(recursive=True):
