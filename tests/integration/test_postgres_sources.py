@@ -206,3 +206,17 @@ def test_a_dry_run_tells_what_would_be_read_and_writes_nothing(world, sales):
     world.tables(sales, tables=("sales.orders",), text=("note",))
     ((again,), _) = preview_postgres(Home(world.home.root), sales, Asked(tables=("sales.open_orders",), key=("id",)), "shop")
     assert "since it is a view" in again.changes
+
+
+def test_a_row_that_points_at_its_own_table_brings_that_rows_name(world, database):
+    run(
+        database,
+        "CREATE TABLE staff (id int PRIMARY KEY, name text, boss_id bigint REFERENCES staff);"
+        "INSERT INTO staff VALUES (1, '사장', NULL), (2, 'Kim', 1), (3, 'Lee', 2)",
+    )
+    world.table(database, "staff")
+    assert row(world, "public.staff/3")["text"] == "Lee\n\nid: 3\nboss_id: 2\nboss: Kim"
+    run(database, "UPDATE staff SET name = 'Park' WHERE id = 2")
+    report = world.sync()
+    assert (report.changed, report.unchanged) == (2, 1)
+    assert row(world, "public.staff/3")["attributes"]["boss"] == "Park"
