@@ -180,4 +180,4 @@ def tray(place: Place, desktop: Desktop | None, *options: str, panel: Panel | No
 def documents(place: Place) -> int:
     """How many documents are in its stores."""
     done = place.product.run("ingest", "status", "--json")
-    return sum(int(json.loads(line)["documents"]) for line in done.stdout.splitlines())
+    return sum(int(json.loads(line).get("documents", 0)) for line in done.stdout.splitlines())

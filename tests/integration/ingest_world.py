@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from alembic import command
+from alembic.config import Config
+
 from app.core.paths import Home
+from ingest.book import engine
 from ingest.postgres.asked import Asked
 from ingest.report import Event, Report
 from ingest.run import Options
@@ -31,6 +35,25 @@ def _said(name: str, value: Any) -> Any:
     if isinstance(value, list):
         return (",".join(value),)
     return (value,) if isinstance(value, str) and name not in ("query", "name") else value
+
+
+def older_book(home: Home) -> None:
+    """A book in its first form, with a source that failed."""
+    home.book.touch()
+    made = engine._engine(home.book, writes=True)
+    with made.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(engine.MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql("INSERT INTO stores (name, created_at) VALUES ('old', 1)")
+        connection.exec_driver_sql(
+            "INSERT INTO sources (store_id, kind, name, spec, state, last_started) VALUES (1, 'files', '/a', '{}', '{}', 9)"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO failures (source_id, item, reason, attempts, first_at, last_at) VALUES (1, '/a/x', 'broken', 3, 1, 2)"
+        )
+    made.dispose()
 
 
 class World:

@@ -15,9 +15,10 @@ from typing import Any
 
 import psutil
 import pytest
-from ingest_world import World
+from ingest_world import World, older_book
 
 from app.core.errors import NotFound
+from ingest.book.engine import HEAD
 from ingest.book.writer import open_writer
 from ingest.keeping.choosing import choose
 from ingest.keeping.keeper import Keeper, Pace
@@ -96,6 +97,14 @@ async def test_a_source_that_is_due_is_read_once_and_then_waits_for_its_time(wor
     assert (status.documents, status.outcome, status.failed_runs, status.schedule) == (2, "ok", 0, "every 1 hour")
     assert status.behind == 0
     assert 3500 < status.next_at - time.time() <= 3600
+
+
+async def test_a_server_that_starts_over_an_older_book_brings_it_up_to_date(tmp_path):
+    world = Kept(tmp_path / "old")
+    older_book(world.home)
+    async with world.keeper():
+        await until(lambda: world.sql("SELECT version_num FROM alembic_version") == [(HEAD,)])
+    assert world.status()[0].next_at is None
 
 
 async def test_without_a_schedule_nothing_runs_until_somebody_asks(world):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ingest_world import World
+from ingest_world import World, older_book
 
 from ingest.book.source_rows import alive, this_process
 from ingest.book.writer import Writer, open_writer
@@ -101,27 +101,8 @@ def test_what_was_held_back_stays_a_failure_of_a_run_that_is_complete(world):
         assert list(writer.failed_before(id)) == ["b", "c"]
 
 
-def test_an_older_book_is_brought_up_with_its_sources_unscheduled(world, tmp_path):
-    from alembic import command
-    from alembic.config import Config
-
-    from ingest.book import engine
-
-    world.home.book.touch()
-    made = engine._engine(world.home.book, writes=True)
-    with made.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(engine.MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        connection.exec_driver_sql("INSERT INTO stores (name, created_at) VALUES ('old', 1)")
-        connection.exec_driver_sql(
-            "INSERT INTO sources (store_id, kind, name, spec, state, last_started) VALUES (1, 'files', '/a', '{}', '{}', 9)"
-        )
-        connection.exec_driver_sql(
-            "INSERT INTO failures (source_id, item, reason, attempts, first_at, last_at) VALUES (1, '/a/x', 'broken', 3, 1, 2)"
-        )
-    made.dispose()
+def test_an_older_book_is_brought_up_with_its_sources_unscheduled(world):
+    older_book(world.home)
     with open_writer(world.home, "old", create=False) as writer:
         assert columns(world, "schedule, outcome, failed_runs, last_good") == (None, "", 0, None)
         before = writer.failed_before(1)["/a/x"]

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import random
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -95,6 +99,22 @@ def test_vacuum_removes_index_directories_that_nobody_follows_unless_a_worker_do
     vacuum(world.home, silent)
     assert not old.exists()
     assert not new.exists()
+
+
+def test_a_vacuum_killed_at_any_moment_leaves_the_book_as_before_or_as_after(world, folder):
+    shrink(world, folder)
+    chance, documents, before = random.Random(7), world.documents(), world.home.book.stat().st_size
+    program = Path(__file__).with_name("vacuum_program.py")
+    for most in (0.6, 0.9, 1.2, 1.5, 30.0):
+        run = subprocess.Popen([sys.executable, program, world.home.root], cwd=program.parents[2], stdout=subprocess.PIPE, text=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(most if most > 10 else chance.uniform(0.3, most))
+        run.kill()
+        said = run.communicate()[0]
+        world.check()
+        assert world.documents() == documents
+    assert said == "done\n"
+    assert world.home.book.stat().st_size < before / 2
 
 
 def test_vacuum_without_a_book_says_so(tmp_path):
