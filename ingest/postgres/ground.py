@@ -62,6 +62,7 @@ _FORM = sql("""
         EXISTS (SELECT FROM relations WHERE relrowsecurity AND oid = ANY(CAST(:parents AS oid[])))
 """)
 
+_FIRST = (13,)
 _KINDS = {"v": "it is a view", "m": "it is a materialized view", "f": "it is a foreign table", "q": "it is a query"}
 
 
@@ -81,6 +82,8 @@ def ground(connection: Connection, plan: Plan, rule: str) -> Ground:
     """After the snapshot was taken and the tables were touched, so that they can't be rewritten from now on."""
     if why := _KINDS.get(plan.table.kind, ""):
         return Ground(None, why)
+    if (connection.dialect.server_version_info or (0,)) < _FIRST:
+        return Ground(None, "the database is older than PostgreSQL 13")
     parents = [parent.oid for parent in plan.parents]
     oids = sorted({plan.table.oid, *parents})
     form, plain, moved, hidden = connection.execute(_FORM, {"oids": oids, "parents": parents}).one()
@@ -95,7 +98,7 @@ def ground(connection: Connection, plan: Plan, rule: str) -> Ground:
     foreign = _asked(connection, _FOREIGN)
     shown = _asked(connection, _SNAPSHOT) if foreign == "False" else ""
     if not shown:
-        return Ground(None, "the database is older than PostgreSQL 13, or another kind")
+        return Ground(None, "the database tells nothing of its transactions")
     xmin, xmax = snapshot_bounds(shown)
     era = [_asked(connection, statement) for statement in (_ERA, _SYSTEM, _TIMELINE)]
     return Ground(Mark(xmin, xmax, _digest("\0".join(era)), _digest(form), _digest(f"{rule}\0{plan.signature}")))

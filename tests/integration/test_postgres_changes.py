@@ -219,6 +219,17 @@ def test_a_database_that_tells_nothing_of_itself_is_read_all_the_same(world, thi
     assert (report.changed, report.unchanged, paths.all) == (1, 29, 2)
 
 
+def test_of_an_old_server_every_row_is_hashed(things):
+    with Database(parse_dsn(things)) as database:
+        plan, _ = plan_of(database, {"table": "things"})
+        with database.snapshot(plan, "") as snapshot:
+            assert snapshot.mark is not None
+        database._engine.dialect.server_version_info = (12, 9)  # type: ignore[attr-defined]
+        with database.snapshot(plan, "") as snapshot:
+            assert (snapshot.mark, snapshot.why_not) == (None, "the database is older than PostgreSQL 13")
+            assert sum(len(some) for some in snapshot.rows(None)) == 30
+
+
 def test_a_virtual_column_that_is_computed_otherwise_changes_its_rows(world, database):
     with psycopg.connect(database) as connection:
         if connection.info.server_version < 180000:
