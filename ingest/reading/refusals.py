@@ -36,7 +36,7 @@ def too_much_memory(limits: Limits) -> ItemError:
 def too_slow(limits: Limits) -> ItemError:
     """It took more time than a file may."""
     return ItemError(
-        f"needs more than {limits.seconds:g} seconds to be read.",
+        f"needs more than {limits.seconds:g} s to be read.",
         hint="Split it, or raise ingest.read_seconds in the configuration.",
     )
 
