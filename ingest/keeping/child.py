@@ -22,6 +22,7 @@ from app.core.errors import foreign
 END_SECONDS = 5.0
 _LONGEST_LINE = 1 << 28
 _KEPT_ERRORS = 4000
+_TICK = 1.0
 
 
 class Ended(NamedTuple):
@@ -79,23 +80,36 @@ class Child:
 
     async def _listen(self, silence: float) -> int | None:
         assert self._process.stdout is not None, "it is a pipe"
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
         while True:
             try:
-                raw = await asyncio.wait_for(self._process.stdout.readline(), silence)
+                raw = await asyncio.wait_for(self._process.stdout.readline(), min(silence, _TICK))
             except TimeoutError:
+                if self._process.returncode is not None:
+                    break  # ended, and what it had started holds its end of the pipe
+                if loop.time() - heard < silence:
+                    continue
                 await self.end()
                 return None
             if not raw:
                 break
+            heard = loop.time()
             with contextlib.suppress(ValueError):  # a library's stray print
                 said = json.loads(raw)
                 if isinstance(said, dict):
                     self._heard(said)
-        try:
-            return await asyncio.wait_for(self._process.wait(), silence)
-        except TimeoutError:
+        if not await self._gone(silence):
             await self.end()
             return None
+        return self._process.returncode
+
+    async def _gone(self, seconds: float) -> bool:
+        """Whether it ends in that time. asyncio's own `wait` waits for the pipes too, which a grandchild may hold."""
+        end = asyncio.get_running_loop().time() + seconds
+        while self._process.returncode is None and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.05)
+        return self._process.returncode is not None
 
     def _heard(self, said: dict[str, Any]) -> None:
         if error := said.get("error"):
@@ -112,20 +126,22 @@ class Child:
         family = _family(self._process.pid)
         if self._process.stdin is not None:
             self._process.stdin.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), END_SECONDS)
-        for process in family:
+        await self._gone(END_SECONDS)
+        for process in {*family, *_family(self._process.pid)}:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        await self._process.wait()
+        await self._gone(END_SECONDS)
+        with contextlib.suppress(TimeoutError):  # for the pipes
+            await asyncio.wait_for(self._process.wait(), _TICK)
 
 
 def _family(pid: int) -> list[psutil.Process]:
-    """The leaves first: a parent that is killed last can't start another. Kill is safe: psutil knows a number that was given anew."""
+    """It and all that it started, also what came late or has lost its parent, where the system keeps sessions."""
+    found: list[psutil.Process] = []
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
-        return [*reversed(process.children(recursive=True)), process]
-    return []
+        found = [*process.children(recursive=True), process]
+    return [*found, *_session(pid)]
 
 
 if sys.platform == "win32":
@@ -134,8 +150,20 @@ if sys.platform == "win32":
         """Without a console window, out of reach of Ctrl-C on ours."""
         return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
 
+    def _session(pid: int) -> list[psutil.Process]:  # noqa: ARG001 - Windows has no sessions like these
+        return []
+
 else:
 
     def _apart() -> dict[str, Any]:
         """Out of reach of Ctrl-C on the terminal: the keeper decides when it ends."""
         return {"start_new_session": True}
+
+    def _session(pid: int) -> list[psutil.Process]:
+        return [process for process in psutil.process_iter() if _leader(process.pid) == pid]
+
+    def _leader(pid: int) -> int | None:
+        try:
+            return os.getsid(pid)
+        except OSError:
+            return None

@@ -174,7 +174,7 @@ async def test_a_run_that_hangs_is_ended_with_all_that_it_started_and_counts_as_
     world.age(2 * 3600)
     world.play("hang")
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    async with world.keeper(QUICK._replace(stuck=1.5)):
+    async with world.keeper(QUICK._replace(stuck=3.0)):
         await until(lambda: (world.status()[0].last_summary or {}).get("error"), 30)
         await until(lambda: not {child.pid for child in psutil.Process().children(recursive=True)} - before)
         (status,) = world.status()
