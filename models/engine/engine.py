@@ -59,12 +59,13 @@ class Engine:
         adapters: Scales = (),
         parallel: int | None = None,
         keep: int | None = None,
+        beside: int | None = None,
         shelf: Shelf | None = None,
         speculation: Speculation | None = None,
         eyes: Eyes | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`parallel` requests run at once (None: one on each sequence); `keep` cells at most are kept (None: all).
+        """`parallel` requests run at once (None: one on each sequence); `keep` cells are kept, `beside` requests that run (None: all).
 
         `speculation`: when tokens are guessed; never for models that can't take back all of what was computed. `eyes` see pictures.
         """
@@ -72,7 +73,7 @@ class Engine:
         self._cells = decoder.cells
         self._adapters = adapters
         self._parallel = decoder.sequences if parallel is None else parallel
-        self._keeping = Keeping(decoder, clock=clock, shelf=shelf, limit=keep)
+        self._keeping = Keeping(decoder, clock=clock, shelf=shelf, limit=keep, beside=beside)
         self._arrivals = Arrivals(self._keeping, cuts=decoder.truncates)
         self._running: dict[int, Request] = {}
         self._waiting: dict[int, Request] = {}
@@ -216,7 +217,12 @@ class Engine:
         return Stats(len(self._running), len(self._waiting), *counts, kept, self._cached_tokens)
 
     def _limits(self) -> Limits:
-        batch, chunk = self._pace.prompts(self._decoder.batch)
+        reading = [one for one in self._running.values() if len(one.tokens) - one.done > 1]
+        coming = list(self._waiting.values())[: self._parallel - len(self._running)]
+        # Of a prompt all counts that wasn't there when it came, so that the end of a long one is not taken for a short one.
+        tokens = sum(len(one.tokens) - max(0, one.cached) for one in [*reading, *coming])
+        crowd = len(self._running) - len(reading), len(reading) + len(coming)
+        batch, chunk = self._pace.prompts(self._decoder.batch, *crowd, tokens)
         return Limits(slots=self._parallel, cells=self._cells, batch=max(batch, self._parallel), chunk=chunk, turn=self._steps)
 
     def _look(self) -> list[Output]:

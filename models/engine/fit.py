@@ -12,6 +12,9 @@ MEMORY_SHARE = 0.25  # of the free memory, for the KV cache; the rest is the wei
 VRAM_MARGIN = 768 * 1024 * 1024  # llama.cpp's own buffers, and the display's
 
 PROJECTOR_BUFFERS = 256 * 1024 * 1024  # what it computes a picture in
+# Cells kept for others: what passing over one costs in a layer and head, how fast weights are read, and the share of that time.
+SECONDS_PER_CELL, BYTES_PER_SECOND, PASSED_OVER = 1.2e-9, 15e9, 0.015
+FEWEST_KEPT = 256
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -63,6 +66,18 @@ def beside(machine: Machine, projector: int) -> Machine:
 def threads(physical: int, usable: int) -> int:
     """One for each physical core, never more than this process may use: a thread too many makes all the others wait for it."""
     return max(1, min(physical or usable, usable or physical))
+
+
+def kept_beside(header: Header, gpu_layers: int) -> int | None:
+    """Cells that may be kept for others beside requests that run; None: as many as there are.
+
+    Each row passes over each of them in each layer and head, which on a processor takes about a nanosecond: that is to cost a small part of
+    the time in which the weights are read. What has to go lies on the shelf, and is back sooner than its tokens are computed.
+    """
+    if gpu_layers or not (header.layers and header.heads):
+        return None
+    reading = header.file_size / BYTES_PER_SECOND
+    return max(FEWEST_KEPT, int(PASSED_OVER * reading / (header.layers * header.heads * SECONDS_PER_CELL)))
 
 
 def _cells(header: Header, parallel: int, machine: Machine) -> int:

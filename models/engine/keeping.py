@@ -45,11 +45,20 @@ class Kept(msgspec.Struct):
 
 
 class Keeping:
-    """Sequences of `decoder` by number; `limit` cells at most are kept. For the engine's thread."""
+    """Sequences of `decoder` by number; `limit` cells at most are kept, and `beside` requests that run. For the engine's thread."""
 
-    def __init__(self, decoder: Decoder, *, clock: Callable[[], float], shelf: Shelf | None = None, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        clock: Callable[[], float],
+        shelf: Shelf | None = None,
+        limit: int | None = None,
+        beside: int | None = None,
+    ) -> None:
         self._decoder, self._clock, self._shelf = decoder, clock, shelf
         self._limit = decoder.cells if limit is None else limit
+        self._beside = self._limit if beside is None else beside
         self._free = set(range(decoder.sequences))
         self._kept: dict[int, Kept] = {}
         self._spans = 0
@@ -125,7 +134,9 @@ class Keeping:
         self._free.add(number)
 
     def make_room(self, running: Sequence[tuple[Lineage, int]], wanted: int, cells: int) -> None:
-        """See to it that `wanted` of the context's cells are free."""
+        """See to it that `wanted` of the context's cells are free, and that those who run don't look at too many that aren't theirs."""
+        while self._kept and self.cells(running) - prefix.cells(running) > self._beside:
+            self._drop(self._least())
         while self._kept and (over := self.cells(running) + wanted - cells) > 0:
             number = self._least()
             one = self._kept[number]

@@ -7,6 +7,8 @@ from models.engine import scheduler
 STEP_SECONDS = 0.1  # of prompts beside rows that generate, until a step of theirs was seen
 STEPS_LOST = 1.5  # how many of their own steps prompts may cost them in one step
 PROMPT_SECONDS = 1.0
+EXACT_ROWS = 63
+AT_ONCE = 0.25  # seconds that short prompts may take beside rows that generate, all of them together
 # A small batch costs more per token, most of all where others use the processor too: it must not look so slow that the next is smaller yet.
 WHOLE, WHOLE_SECONDS = 64, 4.0
 ENOUGH = 16  # tokens of a prompt in a step of its own whose time says something of larger batches
@@ -16,13 +18,15 @@ LEAST_COST = 0.1  # of a step: what the prompts in it cost at least, since times
 class Pace:
     """Learns from each step; `prompts` says how many tokens of prompts the next one takes.
 
-    A token costs another time in a large batch than in a small one beside rows that generate; so both are learnt. What goes in
+    A token costs another time in a large batch than in a small one beside rows that generate; so both are learnt, the latter as
+    what each row adds to a step (`_each`) beyond what it costs at all (`_base`). What goes in
     beside others at most doubles from one step to the next: a guess that is too high would make them wait.
     """
 
     def __init__(self) -> None:
-        self._alone = self._beside = 0.0  # seconds per token of a prompt
-        self._step = 0.0  # seconds of a step without prompts
+        self._alone = 0.0  # seconds per token of a prompt
+        self._base = self._each = 0.0  # seconds, of steps with rows that generate
+        self._step, self._rows = 0.0, 0  # seconds of a step without prompts, and how many rows it had last
         self._chunk, self._most = 0, 0  # beside rows that generate: tokens in this step, and at most in the next
 
     @property
@@ -30,23 +34,41 @@ class Pace:
         """Seconds of a step without prompts; 0 until one was seen."""
         return self._step
 
-    def prompts(self, largest: int) -> tuple[int, int]:
-        """Tokens of prompts in a step of their own, and beside rows that generate."""
-        cost = self._alone or self._beside
+    def prompts(self, largest: int, generating: int = 1, reading: int = 1, tokens: int = 0) -> tuple[int, int]:
+        """Tokens of prompts in a step of their own, and beside so many rows that generate, when so many prompts are to be read.
+
+        Where more wait for their first token than write, a step may cost those who write far more: all of them get on soonest so.
+        Prompts of so few `tokens` in all (0: not known) that they are read in a moment are read at once: nobody notices one pause.
+        """
+        cost = self._alone or self._each
         alone = max(scheduler.chunk(cost, PROMPT_SECONDS, largest), scheduler.chunk(cost, WHOLE_SECONDS, min(largest, WHOLE)))
-        time = min(PROMPT_SECONDS, STEPS_LOST * self._step) if self._step else STEP_SECONDS
-        # Where no prompt was seen yet, its tokens may cost as much as those that are generated.
-        self._chunk = scheduler.chunk(self._beside or self._alone or self._step, time, min(largest, self._most or largest))
+        step = self._step if self._rows == generating else self._base + self._each * generating
+        crowd = max(1.0, reading / max(1, generating)) ** 2
+        time = min(PROMPT_SECONDS, STEPS_LOST * crowd * step) if step else STEP_SECONDS
+        self._chunk = scheduler.chunk(self._each or self._alone, time, min(largest, self._most or largest))
+        if 0 < tokens * self._each <= AT_ONCE:
+            # Not more rows than llama.cpp adds up in the same order as one.
+            self._chunk = max(self._chunk, min(largest, tokens, EXACT_ROWS - generating))
         return alone, self._chunk
 
     def passed(self, seconds: float, prompts: int, generating: int) -> None:
         """A step was computed with so many tokens of prompts in it, and so many rows that generate."""
+        if generating:
+            self._learn(seconds, prompts + generating)
         if not prompts:
-            self._step = self._step + (seconds - self._step) / 8 if self._step else seconds
+            same = self._step and self._rows == generating
+            self._step = self._step + (seconds - self._step) / 8 if same else seconds
+            self._rows = generating
         elif generating:
-            cost = max(seconds - self._step, LEAST_COST * seconds) / prompts
-            self._beside = (self._beside + cost) / 2 if self._beside else cost
-            self._most = 2 * max(self._chunk, scheduler.SMALLEST_CHUNK) if cost else 0
+            self._most = 2 * max(self._chunk, scheduler.SMALLEST_CHUNK)
         elif prompts >= ENOUGH:
             cost = seconds / prompts
             self._alone = (self._alone + cost) / 2 if self._alone else cost
+
+    def _learn(self, seconds: float, rows: int) -> None:
+        """The nearest pair of `_base` and `_each` that explains this step (normalised least mean squares, at full rate)."""
+        if not self._each:
+            self._base = self._each = seconds / (1 + rows)
+        missed = (seconds - self._base - self._each * rows) / (1 + rows * rows)
+        self._base = max(0.0, self._base + missed)
+        self._each = max(LEAST_COST * seconds / rows, self._each + missed * rows)

@@ -28,7 +28,7 @@ from models.engine.client import EngineInfo, EngineSettings
 from models.engine.crew import Crew
 from models.engine.engine import Engine
 from models.engine.eyes import Eyes
-from models.engine.fit import Wishes, beside, fit
+from models.engine.fit import Wishes, beside, fit, kept_beside
 from models.engine.outlet import EVERY, Outlet
 from models.engine.reasoning import TAGS
 from models.engine.request import Output
@@ -97,6 +97,7 @@ class LoadedEngine:
             adapters=usual,
             parallel=settings.parallel,
             keep=int(decoder.cells * KEPT_SHARE),
+            beside=kept_beside(header, layout.gpu_layers),
             shelf=Shelf(
                 fingerprint(path, binding.PINNED, layout.gpu_layers > 0, settings.adapters, *seen),
                 memory=min(settings.cache_memory, here.free_memory // 8),
@@ -186,9 +187,11 @@ def serve(channel: Channel, loaded: LoadedEngine) -> None:
         # Places are told and counts are true before a batch is computed, which may take a second.
         said = False
         for half in (engine.arrange, engine.compute):
-            for output in [] if engine.idle else half():
-                outlet.take(output)
-                said = True
+            outputs = [] if engine.idle else half()
+            said = said or bool(outputs)
+            with channel.together():
+                for output in outputs:
+                    outlet.take(output)
             # What is held goes out before a step that takes long.
             outlet.flush_due() if engine.brief(EVERY) else outlet.flush()
             crowd.tell(*engine.crowd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from namespace import loopback_alone
 from product import Product
 
+from app.core.egress import QUIET
 from models.installed import InstalledModel
 
 pytestmark = pytest.mark.acceptance
@@ -90,8 +92,10 @@ time.sleep = lambda _: None  # a library that tries again and again needs no pau
 attempts.WAYS = tuple(way for way in attempts.WAYS if "pull" not in way[0])
 print(json.dumps(attempts.everything()))
 """
+    # A test before this one may have told this process's libraries to stay home.
+    environment = {name: value for name, value in os.environ.items() if name not in QUIET}
     with loopback_alone() as inside:
-        done = inside.run([sys.executable, "-P", "-c", code], timeout=240)
+        done = inside.run([sys.executable, "-P", "-c", code], timeout=240, env=environment)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["policy"] == ""

@@ -21,13 +21,14 @@ request's lines carry its id where its work is wrapped in `logs.bind(call.reques
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -60,6 +61,7 @@ class Channel:
         self._ended = threading.Event()
         # Two locks: a writer that waits for a full pipe must not keep a cancel from being seen.
         self._state, self._writing = threading.Lock(), threading.Lock()
+        self._gathered: bytearray | None = None  # frames that wait for the end of `together`
         first = self._read()
         if first is None or first.op != "start":
             raise SystemExit("This program is a worker of Ondol: it is started by the server.")
@@ -187,12 +189,31 @@ class Channel:
             self._open.pop(id, None)
             self._cancelled.discard(id)
 
-    def _send(self, reply: Reply) -> None:
-        data = memoryview(frames.pack(reply))
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is sent within the block goes out at its end, at once: the parent wakes up once for all of it."""
         with self._writing:
-            try:
-                while data:
-                    written = self._out.write(data)
-                    data = data[written or 0 :]
-            except OSError:
-                log.debug("nobody reads this worker's answers any more")
+            self._gathered = bytearray()
+        try:
+            yield
+        finally:
+            with self._writing:
+                gathered, self._gathered = self._gathered, None
+                self._write(gathered or b"")
+
+    def _send(self, reply: Reply) -> None:
+        data = frames.pack(reply)
+        with self._writing:
+            if self._gathered is None:
+                self._write(data)
+            else:
+                self._gathered += data
+
+    def _write(self, frame: bytes | bytearray) -> None:
+        data = memoryview(frame)
+        try:
+            while data:
+                written = self._out.write(data)
+                data = data[written or 0 :]
+        except OSError:
+            log.debug("nobody reads this worker's answers any more")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 
-from models.engine.pace import STEPS_LOST, Pace
+from models.engine.pace import EXACT_ROWS, STEPS_LOST, Pace
 from models.engine.scheduler import FIRST_CHUNK, SMALLEST_CHUNK
 
 
@@ -63,3 +63,31 @@ def test_the_first_prompt_beside_rows_that_generate_is_taken_to_cost_what_they_d
     pace = Pace()
     pace.passed(0.010, 0, 1)
     assert pace.prompts(512)[1] == SMALLEST_CHUNK
+
+
+def test_where_many_wait_for_their_first_token_beside_one_that_writes_they_get_the_larger_part() -> None:
+    pace = Pace()
+    for _ in range(10):
+        pace.passed(0.010, 0, 1)
+    few = pace.prompts(512, 1, 1)[1]
+    many = pace.prompts(512, 1, 15)[1]
+    assert many >= 8 * few
+
+
+def test_rows_that_came_to_write_meanwhile_are_not_taken_for_the_cost_of_prompts() -> None:
+    pace = Pace()
+    pace.passed(0.010, 0, 1)
+    for rows in range(1, 16):
+        chunk = pace.prompts(512, rows, 16 - rows)[1]
+        pace.passed(0.006 + 0.002 * (rows + chunk), chunk, rows)
+    # A step of 15 rows takes 36 ms here: one and a half of it are 27 tokens.
+    assert pace.prompts(512, 15, 1)[1] == 16
+
+
+def test_short_prompts_are_read_at_once_and_long_ones_are_not() -> None:
+    pace = Pace()
+    for _ in range(10):
+        pace.passed(0.004 + 0.002 * 4, 0, 4)
+        pace.passed(0.004 + 0.002 * 6, 2, 4)
+    assert pace.prompts(512, 4, 2, 100)[1] == EXACT_ROWS - 4
+    assert pace.prompts(512, 4, 2, 4000)[1] <= 8
