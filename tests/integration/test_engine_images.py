@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import tiny_ggufs
 import tiny_projectors
 from llama_cpp import llama_cpp as native
 from llama_cpp import mtmd_cpp as mtmd
+from near_ties import heard, tells_the_same
 from tiny_pictures import asked, picture
 
 from app.core.errors import BadRequest, ContextLengthExceeded, OndolError
@@ -164,13 +166,16 @@ def test_texts_about_pictures_beside_other_texts_are_those_of_each_alone(engine:
         [asked("And this?", BLUE)],
         [asked("Which is larger?", RED, BLUE)],
     ]
-    # Few tokens: among the even scores of random weights a near tie comes soon, and falls as a batch's rows are added up.
-    expected = [alone(engine, *chat, tokens=6) for chat in chats]
+    scores = [heard(engine, partial(alone, engine, *chat)) for chat in chats]
     engine.engine._keeping.clear()
+    requests = []
     for id, chat in enumerate(chats):
-        ask(engine, id, *chat, tokens=6)
-    found = run(engine.engine)
-    assert [found[id][0] for id in range(len(chats))] == expected
+        ask(engine, id, *chat)
+        requests.append(engine.engine._waiting[id])
+    run(engine.engine)
+    for request, ones in zip(requests, scores, strict=True):
+        assert request.chosen == 16
+        assert tells_the_same(request.tokens[request.prompt_tokens :], ones)
 
 
 def test_another_picture_gives_another_text_and_two_in_one_message_count_both(engine: LoadedEngine) -> None:

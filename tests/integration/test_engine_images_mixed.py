@@ -1,18 +1,18 @@
 """Many chats with pictures at once, over little room: they share beginnings, make room for each other, and some give up.
 
-Each text is that of its chat alone, or parts from it where two words are as good as equal: rows that take over the cells of others are
-added up in another order, which moves the scores of these models by up to 0.02 (as it does without pictures).
+Each text is that of its chat alone, or parts from it where two words are as good as equal.
 """
 
 from __future__ import annotations
 
 import random
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from near_ties import heard, tells_the_same
 from test_engine_images import PAIRS, ask, close, loaded, run
 from tiny_pictures import asked, picture
 
@@ -20,23 +20,8 @@ from app.core.records import Message, Priority
 from models.engine.request import Request
 from models.engine.worker import LoadedEngine
 
-NEAR = 0.05
 CHATS, TOKENS = 16, 20
 WORDS = ["tram", "town", "driver", "north", "lamp", "river", "stone", "paper", "glass", "winter", "summer"]
-
-
-class Listening:
-    """A context that remembers the scores at each choice."""
-
-    def __init__(self, decoder: Any) -> None:
-        self._decoder, self.heard = decoder, list[Any]()
-
-    def sample(self, chain: Any, index: int) -> int:
-        self.heard.append(np.array(self._decoder.scores(index)))
-        return int(self._decoder.sample(chain, index))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._decoder, name)
 
 
 Asked = dict[int, tuple[int, Request]]  # by id: which chat, and the request
@@ -57,9 +42,14 @@ def test_chats_with_pictures_over_little_room_write_what_each_writes_alone(tmp_p
     made.engine._cells, made.engine._speculation = made.info.cells, None
     alone: dict[int, list[Any]] = {}
     for number, request in kept.values():
-        scores = alone.setdefault(number, alone.get(number) or heard(made, chats[number]))
+        scores = alone.setdefault(number, alone.get(number) or heard(made, partial(write, made, chats[number])))
         assert tells_the_same(request.tokens[request.prompt_tokens :], scores)
     close(made)
+
+
+def write(made: LoadedEngine, chat: list[Message]) -> None:
+    ask(made, 999, *chat, tokens=TOKENS)
+    run(made.engine)
 
 
 def drawn(chance: random.Random) -> list[list[Message]]:
@@ -98,27 +88,3 @@ def mixed(made: LoadedEngine, chats: list[list[Message]], chance: random.Random)
             assert id in requests
             assert not isinstance(news, Exception)
     return requests
-
-
-def heard(made: LoadedEngine, chat: list[Message]) -> list[Any]:
-    """The scores at each choice of a chat alone; a text goes on, so its end is no choice."""
-    engine = made.engine
-    engine._keeping.clear()
-    assert engine._keeping._shelf is not None
-    engine._keeping._shelf._entries.clear()
-    real, listening = engine._decoder, Listening(engine._decoder)
-    engine._decoder = listening
-    ask(made, 999, *chat, tokens=TOKENS)
-    run(engine)
-    engine._decoder = real
-    for scores in listening.heard:
-        scores[list(made.model.end_tokens)] = -np.inf
-    return listening.heard
-
-
-def tells_the_same(tokens: list[int], scores: list[Any]) -> bool:
-    """Whether each token is the best one, up to where one is as good as the best."""
-    for token, one in zip(tokens, scores, strict=True):
-        if int(one.argmax()) != token:
-            return bool(one.max() - one[token] < NEAR)
-    return True
