@@ -27,7 +27,7 @@ from ingest.reading.wire import Answer, Received
 
 NAME, MODULE = "reading", "ingest.reading.worker"
 WAITING_FRAMES = 4
-WATCH_SECONDS = 0.1
+WATCH_SECONDS = 0.02  # native code takes hundreds of megabytes within a tenth of a second
 START_SECONDS = 120.0
 STARVED = 0.6
 """A process that ended by itself while it held this share of its memory limit is taken to have run out of it."""

@@ -21,8 +21,8 @@ CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 # A test mostly waits, for processes that start and answer: two at once take little more than half of the time. Those of one file
-# stay together, as they share what it sets up. `-n 0` behind it undoes this.
-SPREAD = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
+# stay together, as they share what it sets up, and the files keep their order: the longest come first. `-n 0` behind it undoes this.
+SPREAD = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def check(environment: Environment, root: Path, console: Console, logs: Path, arguments: Sequence[str]) -> int:
