@@ -206,7 +206,7 @@ class Engine:
 
     def brief(self, seconds: float) -> bool:
         """Whether the step that comes next is short: rows that write alone, as quick as they were so far."""
-        return 0 < self._pace.usual <= seconds and all(len(one.tokens) - one.done == 1 for one in self._running.values())
+        return 0 < self._pace.usual <= seconds and all(one.pending == 1 for one in self._running.values())
 
     def stats(self) -> Stats:
         """Counters for metrics and tests."""
@@ -217,7 +217,7 @@ class Engine:
         return Stats(len(self._running), len(self._waiting), *counts, kept, self._cached_tokens)
 
     def _limits(self) -> Limits:
-        reading = [one for one in self._running.values() if len(one.tokens) - one.done > 1]
+        reading = [one for one in self._running.values() if one.pending > 1]
         coming = list(self._waiting.values())[: self._parallel - len(self._running)]
         # Of a prompt all counts that wasn't there when it came, so that the end of a long one is not taken for a short one.
         tokens = sum(len(one.tokens) - max(0, one.cached) for one in [*reading, *coming])
@@ -383,7 +383,7 @@ class Engine:
         requests = sorted(self._running.values(), key=lambda one: (one.rank, one.order))
         cells = prefix.added((one.lineage, one.done) for one in requests)
         return [
-            Row(one.id, one.rank, one.order, count, len(one.tokens) - one.done, one.scales, sight.blocked(one))
+            Row(one.id, one.rank, one.order, count, one.pending, one.scales, sight.blocked(one))
             for one, count in zip(requests, cells, strict=True)
         ]
 

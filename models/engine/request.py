@@ -93,6 +93,11 @@ class Request:
         return Held(self.sequence, self.tokens[: self.prompt_tokens], self.scales, False, self.chat, self.rank)
 
     @property
+    def pending(self) -> int:
+        """How many of its tokens are still to be computed: 1 where it writes, more where its prompt is read."""
+        return len(self.tokens) - self.done
+
+    @property
     def chosen(self) -> int:
         """How many tokens were generated."""
         return len(self.tokens) - self.prompt_tokens

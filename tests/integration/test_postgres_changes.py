@@ -70,15 +70,18 @@ def test_an_unchanged_table_sends_no_row_and_one_with_new_keys_no_hash(world, th
     assert is_the_table(world, things)
 
 
+class Stops(CountingEmbedder):
+    """Ctrl-C after twenty texts."""
+
+    def passages(self, texts):
+        if len(self.texts) >= 20:
+            raise KeyboardInterrupt
+        return super().passages(texts)
+
+
 def test_a_run_that_was_cut_short_is_followed_by_one_that_looks_at_everything(world, things, paths):
     world.table(things, "things")
     run(things, "INSERT INTO things SELECT n, 'late ' || n FROM generate_series(31, 90) n")
-
-    class Stops(CountingEmbedder):
-        def passages(self, texts):
-            if len(self.texts) >= 20:
-                raise KeyboardInterrupt
-            return super().passages(texts)
 
     embedder, world.embedder = world.embedder, Stops()
     with pytest.raises(KeyboardInterrupt):
@@ -96,12 +99,6 @@ def test_a_run_that_was_cut_short_is_followed_by_one_that_looks_at_everything(wo
 
 
 def test_an_interrupted_first_run_goes_on_where_it_was(world, things):
-    class Stops(CountingEmbedder):
-        def passages(self, texts):
-            if len(self.texts) >= 20:
-                raise KeyboardInterrupt
-            return super().passages(texts)
-
     embedder, world.embedder = world.embedder, Stops()
     with pytest.raises(KeyboardInterrupt):
         world.table(things, "things", options=Options(batch_chunks=10))
