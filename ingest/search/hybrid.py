@@ -35,8 +35,8 @@ DEPTH = 50
 """Chunks that each leg brings to the fusion."""
 MOST = 200
 """Passages that one search can return."""
-_SWAPS = 3
-"""Tries of a search whose store gets another generation meanwhile."""
+_TRIES = 3
+"""Of a search that the book overtakes: its store gets another generation, or what a leg found is replaced before it is read."""
 DENSE_WEIGHT = 0.5
 """The vector leg's say beside the full-text leg's 1, where the embedder can read the question. See the README for how it was chosen."""
 
@@ -87,12 +87,21 @@ class Searcher:
         if not 1 <= query.limit <= MOST:
             raise BadRequest(f"The number of results must be between 1 and {MOST}.", param="limit")
         allowed = restriction(query.filters, context.principal)
-        for _ in range(_SWAPS):
+        tries = _TRIES
+        while True:
+            tries -= 1
             ask = await asyncio.to_thread(self._prepare, store, query, allowed)
             words, near = await asyncio.gather(asyncio.to_thread(self._full_text, ask), self._dense(ask), return_exceptions=True)
             # The store was embedded anew while the question was: it is asked again in the new way.
-            if not isinstance(near, GenerationChanged):
-                break
+            if tries and isinstance(near, GenerationChanged):
+                continue
+            result, whole = await self._merged(ask, words, near)
+            # A document that was replaced meanwhile is there in its new chunks: it must not be missing, so they are looked for.
+            if whole or not tries:
+                return result
+
+    async def _merged(self, ask: _Ask, words: list[int] | BaseException, near: _Near | BaseException) -> tuple[SearchResult, bool]:
+        """The answer of both legs, and whether the book still holds all that they found. NotReady where both failed."""
         failed: dict[str, str] = {}
         if isinstance(words, BaseException):
             failed["full text"] = _reason(words)
@@ -102,7 +111,7 @@ class Searcher:
             near = _Near()
         if len(failed) == 2:
             raise NotReady(f"The search failed: {failed['full text']} {failed['vectors']}")
-        ranked = fuse([(1.0, words), (DENSE_WEIGHT * ask.trust, near.pks)])[: query.limit]
+        ranked = fuse([(1.0, words), (DENSE_WEIGHT * ask.trust, near.pks)])[: ask.limit]
         return await asyncio.to_thread(self._result, ask, near.vector, ranked, failed)
 
     async def stores(self) -> list[StoreInfo]:
@@ -144,7 +153,7 @@ class Searcher:
         hits = await self._vectors.query(ask.store, vector, ask.depth, ask.allowed, generation=ask.generation.identity)
         return _Near(vector, tuple(pk for pk, _ in hits))
 
-    def _result(self, ask: _Ask, vector: bytes, ranked: list[tuple[int, float]], failed: dict[str, str]) -> SearchResult:
+    def _result(self, ask: _Ask, vector: bytes, ranked: list[tuple[int, float]], failed: dict[str, str]) -> tuple[SearchResult, bool]:
         with self._readers.reader() as reader, reader.snapshot():
             by_pk = reader.found(ask.store, ask.generation, [pk for pk, _ in ranked])
             found = [(by_pk[pk], score) for pk, score in ranked if pk in by_pk]
@@ -153,7 +162,7 @@ class Searcher:
         passages = tuple(
             msgspec.structs.replace(one.passage, score=score, relevance=value) for (one, score), value in zip(found, spoken, strict=True)
         )
-        return SearchResult(passages, trust=ask.trust, relevance=max(spoken, default=0.0), failed=failed)
+        return SearchResult(passages, trust=ask.trust, relevance=max(spoken, default=0.0), failed=failed), len(found) == len(ranked)
 
     def _background(self, reader: Reader, ask: _Ask, vector: bytes) -> array[float]:
         """The store's mean vector, taken again when the store has doubled or halved."""
