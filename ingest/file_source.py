@@ -35,7 +35,7 @@ def look(root: Path, readers: Readers, state: dict[str, Any]) -> Walked:
 def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool, bring: Bring = iter) -> None:
     """Bring the store's documents in line with the files. `bring` puts bytes into the questions for files that lie elsewhere."""
     memory = _Memory.of(run, walked)
-    run.state |= {"rule": run.rule, "folder": folder, "files": memory.stamps}
+    run.state.update(rule=run.rule, folder=folder, files=memory.stamps)
     run.counts.skipped = walked.skipped
     run.start(len(walked.files))
     unread = {failed.item for failed in walked.failed}

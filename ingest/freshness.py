@@ -20,6 +20,7 @@ from app.core.records import Freshness
 from ingest.chunking import ChunkOptions
 from ingest.cited import Cited, Group, groups
 from ingest.fresh_files import look_at_files
+from ingest.options import rule_of
 
 if TYPE_CHECKING:  # the driver of PostgreSQL comes with it: a server whose stores hold files alone never loads it
     from ingest.postgres.fresh import Rows
@@ -68,7 +69,6 @@ class FreshnessChecker:
 
     async def _rows(self, group: Group, held: Mapping[str, str]) -> Mapping[str, Freshness] | None:
         from ingest.postgres.dsn import Dsn
-        from ingest.run import rule_of
 
         place = Dsn(group.spec["dsn"]).secret_name
         rules = [rule_of(self._chunk, group.spec.get("access", ()), bool(group.spec.get("may_leave")))]
@@ -82,12 +82,10 @@ class FreshnessChecker:
 
     def _database(self, place: str, spec: Mapping[str, Any]) -> Rows:
         if place not in self._databases:
-            from ingest.postgres.dsn import Dsn
             from ingest.postgres.fresh import Rows
-            from ingest.secrets import Secrets
+            from ingest.postgres.kept import kept_dsn
 
-            password = Secrets(self._home.secrets, self._home.locks).get(place)
-            self._databases[place] = Rows(Dsn(spec["dsn"], password))
+            self._databases[place] = Rows(kept_dsn(self._home, spec))
         return self._databases[place]
 
     async def _aside(self, place: str, work: Callable[[], Any]) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import msgspec
 
@@ -101,25 +103,37 @@ class Finished(Event, frozen=True):
 OnEvent = Callable[[Event], None]
 
 
+@dataclass
+class Counts:
+    """What a `Report` will say, counted while the run goes on."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    moved: int = 0
+    skipped: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    reused: int = 0
+    waiting: int = 0
+    failed: list[Failed] = field(default_factory=list)
+
+    def report(self, store: str, source: str, error: str, seconds: float) -> Report:
+        """As it is now."""
+        return Report(store, source, **vars(self) | {"failed": tuple(self.failed)}, error=error, seconds=seconds)
+
+
+_NUMBERS = tuple(counted.name for counted in fields(Counts) if counted.name != "failed")
+
+
 def merged(reports: list[Report], store: str) -> Report:
     """Several sources' reports as one."""
-
-    def total(name: str) -> int:
-        return sum(getattr(report, name) for report in reports)
-
+    numbers: dict[str, Any] = {name: sum(getattr(report, name) for report in reports) for name in _NUMBERS}
     return Report(
         store,
         ", ".join(report.source for report in reports),
-        added=total("added"),
-        changed=total("changed"),
-        unchanged=total("unchanged"),
-        deleted=total("deleted"),
-        moved=total("moved"),
-        skipped=total("skipped"),
-        chunks=total("chunks"),
-        embedded=total("embedded"),
-        reused=total("reused"),
-        waiting=total("waiting"),
+        **numbers,
         failed=tuple(item for report in reports for item in report.failed),
         error="; ".join(report.error for report in reports if report.error),
         seconds=sum(report.seconds for report in reports),

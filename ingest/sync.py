@@ -8,31 +8,27 @@ it after a kill goes on where the last transaction ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from app.core.errors import ItemError, NotFound, OndolError, StoreNotFound, UpstreamError
+from app.core.errors import OndolError, StoreNotFound
 from app.core.paths import Home
 from ingest import forgetting
 from ingest.book import queries
 from ingest.book.engine import open_book, update_book
-from ingest.book.writer import SourceRow, Writer, open_writer
-from ingest.documents import Failed
+from ingest.book.writer import SourceRow, Writer
 from ingest.embedders import Counting, Embedding, Tools
-from ingest.file_source import fill_from_files, look
-from ingest.files import file_id, find
-from ingest.generations import prepare, renew
-from ingest.index.files import taken_in
+from ingest.generations import renew
 from ingest.keeping.status import SlotOf, SourceStatus, source_statuses
+from ingest.kinds import Filling
+from ingest.opened import Runs, open_store
+from ingest.options import Options
 from ingest.readers.registry import Readers
 from ingest.reading.client import Reading
-from ingest.reading.whole import failure
-from ingest.remote.address import is_remote, local, parse
-from ingest.report import Event, ItemFailed, Notice, OnEvent, Report, Waiting, merged
-from ingest.run import Options, Run, closing
+from ingest.report import Event, Notice, OnEvent, Report, merged
+from ingest.run import closing
 from ingest.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -60,15 +56,11 @@ def ingest_files(
 
     A path or file that can't be read is a failure in the report; the rest goes on.
     """
-    tools, readers = Tools(embedder, counter), Readers()
+    tools = Tools(embedder, counter)
     options = replace(options, retry=True)  # who names a path wants it read now
-    with _writer(home, store, on_event) as writer, Reading(home.logs, options.limits) as reading:
-        reports = [
-            _ingest_address(writer, path, readers, reading, tools, options, on_event)
-            if isinstance(path, str) and is_remote(path)
-            else _ingest_path(writer, local(str(path)), readers, reading, tools, options, on_event)
-            for path in paths
-        ]
+    with open_store(home, store, on_event) as writer, Reading(home.logs, options.limits) as reading:
+        runs, filling = Runs(writer, tools, options, on_event), Filling(home, Readers(), reading, options)
+        reports = [filling.named(runs, path) for path in paths]
         if not writer.sources():
             writer.forget_store()  # made for paths that all lead nowhere
     renew(home, store, tools, on_event)
@@ -106,10 +98,10 @@ def ingest_postgres(
             Secrets(home.secrets, home.locks).put(where.secret_name, where.password)
         tools = Tools(embedder, counter)
         for target in found:
-            with _writer(home, store, on_event) as writer:
+            with open_store(home, store, on_event) as writer:
                 name = f"{where.connection}/{target.plan.table.full_name}"
-                run = _begin(writer, "postgres", name, {**target.spec, "follow": asked.follow}, tools, options, on_event)
-                run.recall_forgotten()
+                runs = Runs(writer, tools, options, on_event)
+                run = runs.by_name("postgres", name, {**target.spec, "follow": asked.follow})
                 try:
                     with closing(run):
                         for notice in (*left, *target.notices):
@@ -156,19 +148,20 @@ def sync(
     update_book(home.book, home.locks)
     with open_book(home.book) as book, book.read() as connection:
         known = forgetting.named(queries.known_sources(connection, store), store, source)
-    tools, readers = Tools(embedder, counter), Readers()
+    tools = Tools(embedder, counter)
     reports = []
     with Reading(home.logs, options.limits) as reading:
+        filling = Filling(home, Readers(), reading, options)
         for name, kind, source, spec in known:
-            with _writer(home, name, on_event, wait=options.wait) as writer:
+            with open_store(home, name, on_event, wait=options.wait) as writer:
                 try:
-                    run = _begin(writer, kind, source, spec, tools, options, on_event)
+                    run = Runs(writer, tools, options, on_event).again(kind, source, spec)
                 except OndolError as error:  # another embedder than the store's
                     reports.append(Report(name, source, error=str(error)))
                     continue
                 try:
                     with closing(run):
-                        _fill_again(run, home, kind, spec, readers, reading, options)
+                        filling.again(run, kind, spec)
                     reports.append(run.close())
                 except OndolError as error:
                     reports.append(run.report(str(error)))
@@ -194,7 +187,7 @@ def forget(home: Home, store: str, *, source: str | None = None, document: str |
 
     A document forgotten while its source still has it stays out of later syncs, until the source is ingested by name again.
     """
-    with _writer(home, store, on_event, create=False) as writer:
+    with open_store(home, store, on_event, create=False) as writer:
         if document is not None:
             return Report(store, document, deleted=forgetting.forget_document(writer, document))
         if source is not None:
@@ -212,94 +205,3 @@ def _forget_source(home: Home, writer: Writer, row: SourceRow, on_event: OnEvent
         if left := release(home, row.spec, row.state):
             on_event(Notice(writer.store, row.name, left))
     return forgetting.forget_source(home, writer, row)
-
-
-@contextmanager
-def _writer(home: Home, store: str, on_event: OnEvent, *, create: bool = True, wait: bool = True) -> Iterator[Writer]:
-    with open_writer(home, store, create=create, on_wait=lambda holder: on_event(Waiting(store, holder)), wait=wait) as writer:
-        if writer.generation:
-            writer.prune_outbox(taken_in(home.index, writer.generation.id))
-        yield writer
-
-
-def _begin(writer: Writer, kind: str, name: str, spec: Mapping[str, Any], tools: Tools, options: Options, on_event: OnEvent) -> Run:
-    """A run over a source, made or known. Its labels stay as they were, unless new ones are given."""
-    prepare(writer, tools, on_event)
-    before = next((row.spec for row in writer.sources() if (row.kind, row.name) == (kind, name)), {})
-    labels = {
-        "access": before.get("access", []) if options.access is None else list(options.access),
-        "may_leave": before.get("may_leave", False) if options.may_leave is None else options.may_leave,
-    }
-    source = writer.source(kind, name, {**spec, **labels})
-    if options.schedule is not None:
-        writer.schedule(source.id, options.schedule)
-    return Run(writer, source, tools, options, on_event)
-
-
-def _ingest_path(
-    writer: Writer, path: Path, readers: Readers, reading: Reading, tools: Tools, options: Options, on_event: OnEvent
-) -> Report:
-    try:
-        name, walked = file_id(path), find(path, readers)
-        failed = walked.failed
-    except (NotFound, ItemError) as error:
-        name, walked, failed = str(path), None, (Failed(str(path), str(error)),)
-    if walked is None or not (walked.files or path.is_dir()):
-        return _no_source(writer, name, failed, on_event)
-    run = _begin(writer, "files", name, {"path": str(path.expanduser().absolute())}, tools, options, on_event)
-    run.recall_forgotten()
-    with closing(run):
-        fill_from_files(run, walked, reading, folder=path.is_dir())
-    return run.close()
-
-
-def _ingest_address(
-    writer: Writer, text: str, readers: Readers, reading: Reading, tools: Tools, options: Options, on_event: OnEvent
-) -> Report:
-    from ingest.remote.bucket import Bucket
-    from ingest.remote.source import bring, look_into
-
-    try:
-        bucket = Bucket(parse(text))
-        walked = look_into(bucket, readers)
-    except ItemError as error:
-        return _no_source(writer, text, (failure(text, error),), on_event)
-    except (NotFound, UpstreamError) as error:
-        return _no_source(writer, text, (Failed(text, str(error)),), on_event)
-    run = _begin(writer, "bucket", bucket.address.name, {"address": bucket.address.name}, tools, options, on_event)
-    run.recall_forgotten()
-    with closing(run):
-        fill_from_files(run, walked, reading, folder=True, bring=bring(bucket, walked, options.limits))
-    return run.close()
-
-
-def _no_source(writer: Writer, name: str, failed: Sequence[Failed], on_event: OnEvent) -> Report:
-    """Nothing that could be run again later: it is told, and not remembered as a source."""
-    for item in failed:
-        on_event(ItemFailed(writer.store, name, item.item, item.reason))
-    return Report(writer.store, name, failed=tuple(failed))
-
-
-def _fill_again(run: Run, home: Home, kind: str, spec: Mapping[str, Any], readers: Readers, reading: Reading, options: Options) -> None:
-    if kind == "files":
-        path = Path(spec["path"])
-        fill_from_files(run, look(path, readers, run.state), reading, folder=path.is_dir())
-        return
-    if kind == "bucket":
-        from ingest.remote.bucket import Bucket
-        from ingest.remote.source import bring, look_into
-
-        bucket = Bucket(parse(spec["address"]))
-        walked = look_into(bucket, readers)
-        fill_from_files(run, walked, reading, folder=True, bring=bring(bucket, walked, options.limits))
-        return
-    from ingest.postgres.asked import plan_of
-    from ingest.postgres.database import Database
-    from ingest.postgres.dsn import Dsn
-    from ingest.postgres.follow import fill
-
-    where = Dsn(spec["dsn"])
-    password = Secrets(home.secrets, home.locks).get(where.secret_name)
-    with Database(Dsn(spec["dsn"], password)) as database:
-        plan, _ = plan_of(database, spec)
-        fill(run, database, plan, follow=bool(spec.get("follow")), limit=options.slot_wal_bytes)

@@ -194,8 +194,8 @@ def work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, al
         from app.cli.standalone import embedders, embedding_model, prepared
         from app.core.paths import Home
         from ingest.chunking import ChunkOptions
+        from ingest.options import Options
         from ingest.readers.contract import TESSERACT, Limits
-        from ingest.run import Options
 
         home = Home.find()
         settings = prepared(home, "ingest")

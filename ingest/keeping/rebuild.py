@@ -16,8 +16,8 @@ from ingest.book.generations import CURRENT
 from ingest.book.schema import generations, stores
 from ingest.embedders import Counting, Embedding
 from ingest.index import directory
+from ingest.options import Options
 from ingest.report import OnEvent, Report
-from ingest.run import Options
 from ingest.sync import sync
 
 

@@ -26,7 +26,8 @@ from ingest.postgres.row import row_key
 from ingest.postgres.slot import UNREADABLE, Slot
 from ingest.postgres.slot_facts import REFUSED, Facts, Memory, Table, begin_again, new_memory, refusal, unlimited, warnings
 from ingest.postgres.table_source import fill_from_table
-from ingest.run import SETTLED, Run
+from ingest.run import Run
+from ingest.source_state import SETTLED
 
 SLOT = "slot"
 """Where a source's state keeps its `Memory`."""

@@ -11,11 +11,10 @@ from app.core.errors import BadRequest, OndolError
 from app.core.paths import Home
 from ingest import forgetting
 from ingest.book.writer import open_writer
-from ingest.postgres.dsn import Dsn
 from ingest.postgres.follow import SLOT, let_go, remembered
+from ingest.postgres.kept import kept_dsn
 from ingest.postgres.slot import Slot
 from ingest.postgres.slot_facts import unlimited, warnings
-from ingest.secrets import Secrets
 
 LOOK_SECONDS = 2
 
@@ -47,7 +46,7 @@ def slot_state(
     if memory is None:
         return None
     try:
-        with Slot(_dsn(home, spec), memory, seconds=seconds) as slot:
+        with Slot(kept_dsn(home, spec), memory, seconds=seconds) as slot:
             facts = slot.facts(seconds)
     except OndolError as error:
         return SlotState(memory.name, error=str(error))
@@ -62,7 +61,7 @@ def release(home: Home, spec: Mapping[str, Any], state: Mapping[str, Any]) -> st
     if memory is None:
         return ""
     try:
-        let_go(_dsn(home, spec), memory)
+        let_go(kept_dsn(home, spec), memory)
     except OndolError as error:
         must = f"Its database keeps WAL for it until its owner runs: SELECT pg_drop_replication_slot('{memory.name}');"
         return f"The slot {memory.name} could not be dropped: {error} {must}"
@@ -83,11 +82,6 @@ def drop_slot(home: Home, store: str, source: str) -> str:
         writer.respec(row.id, {**row.spec, "follow": False})
         if memory is None:
             return ""
-        let_go(_dsn(home, row.spec), memory)
+        let_go(kept_dsn(home, row.spec), memory)
         writer.remember(row.id, {name: value for name, value in row.state.items() if name != SLOT})
         return memory.name
-
-
-def _dsn(home: Home, spec: Mapping[str, Any]) -> Dsn:
-    bare = Dsn(spec["dsn"])
-    return Dsn(bare.parameters, Secrets(home.secrets, home.locks).get(bare.secret_name))

@@ -12,7 +12,8 @@ from ingest.postgres.plan import Plan
 from ingest.postgres.row import row_key
 from ingest.postgres.snapshot import Scanned, Snapshot
 from ingest.postgres.spool import KeySpool
-from ingest.run import SETTLED, Run
+from ingest.run import Run
+from ingest.source_state import SETTLED
 
 
 def fill_from_table(run: Run, database: Database, plan: Plan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +13,16 @@ import msgspec
 
 from app.core.errors import ItemError, UpstreamError
 from ingest.documents import Failed
+from ingest.file_source import fill_from_files
 from ingest.files import FoundFile, Walked
 from ingest.readers.contract import Limits, suffix_of, too_large
 from ingest.readers.registry import Readers
+from ingest.reading.client import Reading
 from ingest.reading.whole import failure
 from ingest.reading.wire import Wanted
+from ingest.remote.address import Address
 from ingest.remote.bucket import Bucket, Object
+from ingest.run import Run
 
 AT_ONCE, AT_ONCE_BYTES = 8, 16_000_000
 """Downloads under way ahead of their reading: so many, and of so many bytes together."""
@@ -43,8 +47,27 @@ class FoundObject(FoundFile):
         return f"{self.object.size} {self.object.version}"
 
 
-def look_into(bucket: Bucket, readers: Readers) -> Walked:
-    """What there is to read under the address, hidden names left out."""
+@dataclass(frozen=True)
+class Objects:
+    """A bucket that was listed."""
+
+    bucket: Bucket
+    walked: Walked
+
+    @property
+    def name(self) -> str:
+        """The address in its one form."""
+        return self.bucket.address.name
+
+    def fill(self, run: Run, reading: Reading, limits: Limits) -> None:
+        """Bring the store's documents in line with the objects. UpstreamError: one download after the other failed."""
+        objects = {file.id: file.object for file in self.walked.files if isinstance(file, FoundObject)}
+        fill_from_files(run, self.walked, reading, folder=True, bring=partial(_brought, self.bucket, objects, limits))
+
+
+def look_into(address: Address, readers: Readers) -> Objects:
+    """What there is to read under the address, hidden names left out. ItemError, NotFound, UpstreamError: it can't be listed."""
+    bucket = Bucket(address)
     files: dict[str, FoundFile] = {}
     failed: list[Failed] = []
     skipped = 0
@@ -60,16 +83,11 @@ def look_into(bucket: Bucket, readers: Readers) -> Walked:
             failed.append(Failed(id, f"{id} has the same name as another object, in another Unicode form. Rename one of them."))
         else:
             files[id] = FoundObject(id, Path(), object.size, 0, object)
-    return Walked(tuple(sorted(files.values(), key=lambda file: file.id)), tuple(failed), skipped)
-
-
-def bring(bucket: Bucket, walked: Walked, limits: Limits) -> Callable[[Iterable[Wanted]], Iterator[Wanted]]:
-    """What puts the bytes into questions, some downloads ahead. UpstreamError: one after the other failed."""
-    objects = {file.id: file.object for file in walked.files if isinstance(file, FoundObject)}
-    return partial(_brought, bucket, objects, limits)
+    return Objects(bucket, Walked(tuple(sorted(files.values(), key=lambda file: file.id)), tuple(failed), skipped))
 
 
 def _brought(bucket: Bucket, objects: dict[str, Object], limits: Limits, questions: Iterable[Wanted]) -> Iterator[Wanted]:
+    """The questions with the bytes in them, some downloads ahead."""
     source = iter(questions)
     under_way: deque[tuple[Wanted, Future[bytes]]] = deque()
     failed_in_a_row = 0
