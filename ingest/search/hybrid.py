@@ -36,7 +36,7 @@ DEPTH = 50
 MOST = 200
 """Passages that one search can return."""
 _TRIES = 3
-"""Of a search that the book overtakes: its store gets another generation, or what a leg found is replaced before it is read."""
+"""Of a search that the book overtakes: its store gets another generation, or documents come, change or go meanwhile."""
 DENSE_WEIGHT = 0.5
 """The vector leg's say beside the full-text leg's 1, where the embedder can read the question. See the README for how it was chosen."""
 
@@ -47,6 +47,7 @@ class _Ask(msgspec.Struct, frozen=True):
     store: str
     store_id: int
     generation: Generation | None
+    moment: int
     text: str
     terms: list[Term]
     depth: int
@@ -95,13 +96,14 @@ class Searcher:
             # The store was embedded anew while the question was: it is asked again in the new way.
             if tries and isinstance(near, GenerationChanged):
                 continue
-            result, whole = await self._merged(ask, words, near)
-            # A document that was replaced meanwhile is there in its new chunks: it must not be missing, so they are looked for.
-            if whole or not tries:
+            result, changed = await self._merged(ask, words, near)
+            # Each leg has looked at its own moment. Of a document that was replaced meanwhile they have found chunks that are no more,
+            # and of a new one perhaps some: it must be neither missing nor half there.
+            if not (tries and changed):
                 return result
 
     async def _merged(self, ask: _Ask, words: list[int] | BaseException, near: _Near | BaseException) -> tuple[SearchResult, bool]:
-        """The answer of both legs, and whether the book still holds all that they found. NotReady where both failed."""
+        """The answer of both legs, and whether the book has changed since the question. NotReady where both failed."""
         failed: dict[str, str] = {}
         if isinstance(words, BaseException):
             failed["full text"] = _reason(words)
@@ -133,11 +135,12 @@ class Searcher:
         depth = max(DEPTH, query.limit)
         with self._readers.reader() as reader, reader.snapshot():
             id, generation, terms = reader.store_id(store), reader.generation(store), reader.full_text.terms(query.text)
+            moment = reader.moment()
         counter = self._counter
         if callable(counter):
             counter = counter(generation.fingerprint) if generation is not None else None
         trust = 1.0 if counter is None else legibility(query.text, counter.offsets(query.text))
-        return _Ask(store, id, generation, query.text, terms, depth, query.limit, allowed, counter, trust)
+        return _Ask(store, id, generation, moment, query.text, terms, depth, query.limit, allowed, counter, trust)
 
     def _full_text(self, ask: _Ask) -> list[int]:
         with self._readers.reader() as reader, reader.snapshot():
@@ -159,10 +162,11 @@ class Searcher:
             found = [(by_pk[pk], score) for pk, score in ranked if pk in by_pk]
             judge = Judge(ask.text, ask.terms, reader.chunks(), vector, self._background(reader, ask, vector), ask.trust, ask.counter)
             spoken = judge.passages([one for one, _ in found], reader.words)
+            changed = reader.moment() != ask.moment
         passages = tuple(
             msgspec.structs.replace(one.passage, score=score, relevance=value) for (one, score), value in zip(found, spoken, strict=True)
         )
-        return SearchResult(passages, trust=ask.trust, relevance=max(spoken, default=0.0), failed=failed), len(found) == len(ranked)
+        return SearchResult(passages, trust=ask.trust, relevance=max(spoken, default=0.0), failed=failed), changed
 
     def _background(self, reader: Reader, ask: _Ask, vector: bytes) -> array[float]:
         """The store's mean vector, taken again when the store has doubled or halved."""

@@ -55,6 +55,10 @@ class Reader:
         """How the store is embedded; None while it isn't."""
         return book_view.generation(self._book, store)
 
+    def moment(self) -> int:
+        """A number that grows with each change of the book's chunks."""
+        return book_view.newest_seq(self._book)
+
     def chunks(self) -> int:
         """Chunks of the whole book; counted again when another process has written."""
         version = int(self._book.execute("PRAGMA data_version").fetchone()[0])
