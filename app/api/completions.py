@@ -27,8 +27,10 @@ async def completions(request: Request[Any, Any, State], state: State, data: JSO
     """Complete a prompt, or each of several; with a suffix, what stands between them."""
     parts: Parts = state.parts
     context = context_of(request)
-    generations = requests.completion_generations(data, await words.biases(parts.service, data))
-    echoes = [generation.prompt or "" if data.echo else "" for generation in generations]
+    prompts = await words.prompts(parts.service, data)
+    generations = requests.completion_generations(data, prompts, await words.biases(parts.service, data))
+    # A prompt whose tokens have chances comes with them, out of the model.
+    echoes = [generation.prompt or "" if data.echo and not generation.echo else "" for generation in generations]
     measured = Measured(parts.metrics, "completions", data.model)
     runs = [parts.service.run(data.model, generation, context) for generation in generations]
     steps = measured.watch(choices.several(runs, each=data.choices))

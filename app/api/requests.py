@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,10 +10,10 @@ from msgspec import Meta
 
 from app.api import constraints
 from app.api.constraints import Effort, FormatFields
+from app.api.in_tokens import MOST_CHOICES, Prompt
 from app.core.errors import BadRequest
 from app.core.records import Adapter, Generation, Message, Sampling
 
-MOST_CHOICES = 128
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
 Alternatives = Annotated[int, Meta(ge=0, le=20)]
@@ -89,9 +87,10 @@ class ChatRequest(SamplingFields, kw_only=True):
 
 
 class CompletionRequest(SamplingFields, kw_only=True):
-    """POST /v1/completions."""
+    """POST /v1/completions. `prompt`: a text, a prompt's tokens, or several of these."""
 
-    prompt: str | list[str]
+    prompt: str | list[str | int | list[int]]
+    max_tokens: Annotated[int, Meta(ge=0)] | None = None
     suffix: str | None = None
     echo: bool | None = None
     logprobs: Alternatives | None = None
@@ -183,19 +182,6 @@ def _stops(request: SamplingFields) -> tuple[str, ...]:
     return tuple(stop for stop in stops if stop)
 
 
-async def biases(request: SamplingFields, tokenize: Callable[[str], Awaitable[Sequence[int]]]) -> dict[int, float]:
-    """What the request adds to the scores of tokens, by id. Texts become their tokens; llama.cpp's `false` is: never."""
-    asked = request.logit_bias or {}
-    found: dict[int, float] = {}
-    for token, value in asked.items() if isinstance(asked, dict) else asked:
-        if value is True:
-            raise BadRequest("A token's bias is true.", hint="Give a number from -100 to 100, or false for never.", param="logit_bias")
-        added = -math.inf if value is False else value
-        ids = [int(token)] if isinstance(token, int) or re.fullmatch(r"-?[0-9]{1,18}", token) else await tokenize(token)
-        found.update((id, found.get(id, 0.0) + added) for id in ids)
-    return found
-
-
 def _message(given: WireMessage) -> Message:
     constraints.checked_calls(given.tool_calls)
     return Message(**msgspec.structs.asdict(given))
@@ -215,7 +201,7 @@ def _chosen(request: SamplingFields, generation: Generation) -> list[Generation]
 
 
 def chat_generations(request: ChatRequest, bias: Mapping[int, float]) -> list[Generation]:
-    """A chat request as the pipeline's record, once for each choice; `bias` as `biases` found it."""
+    """A chat request as the pipeline's record, once for each choice; `bias` as `in_tokens.biases` found it."""
     if request.top_logprobs is not None and not request.logprobs:
         raise BadRequest("top_logprobs needs logprobs.", hint="Send logprobs: true with it.", param="top_logprobs")
     generation = Generation(
@@ -237,22 +223,13 @@ def chat_generations(request: ChatRequest, bias: Mapping[int, float]) -> list[Ge
     return _chosen(request, generation)
 
 
-def completion_generations(request: CompletionRequest, bias: Mapping[int, float]) -> list[Generation]:
-    """A completion request's prompts, each once for each choice; `bias` as `biases` found it.
+def completion_generations(request: CompletionRequest, prompts: Sequence[Prompt], bias: Mapping[int, float]) -> list[Generation]:
+    """A completion request's prompts, as `in_tokens.prompts` found them, each once for each choice; `bias` as `in_tokens.biases` did.
 
     OpenAI's default of 16 tokens would surprise more than it protects: none is set.
     """
-    prompts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
-    if not prompts:
-        raise BadRequest("The list of prompts is empty.", hint="Send at least one.", param="prompt")
-    if len(prompts) * request.choices > MOST_CHOICES:
-        raise BadRequest(
-            f"{len(prompts)} prompts with {request.choices} choices each are more than the {MOST_CHOICES} texts of one request.",
-            hint="Send them in parts.",
-            param="prompt",
-        )
-    if request.echo and request.logprobs is not None:
-        raise BadRequest("The chances of a prompt's tokens are not told.", hint="Leave out echo or logprobs.", param="echo")
+    if request.echo and request.logprobs is not None and request.suffix:
+        raise BadRequest("The chances of a prompt with a suffix are not told.", hint="Leave out echo, logprobs or suffix.", param="echo")
     whole = Generation(
         sampling=sampling(request),
         max_tokens=request.max_tokens,
@@ -263,8 +240,10 @@ def completion_generations(request: CompletionRequest, bias: Mapping[int, float]
         adapters=_adapters(request),
         suffix=request.suffix or None,
         format=constraints.format_of(request),
+        echo=bool(request.echo) and request.logprobs is not None,
     )
-    return [one for prompt in prompts for one in _chosen(request, msgspec.structs.replace(whole, prompt=prompt))]
+    made = [msgspec.structs.replace(whole, prompt=prompt.text, tokens=prompt.tokens) for prompt in prompts]
+    return [one for prompt in made for one in _chosen(request, prompt)]
 
 
 def infill_generation(request: InfillRequest, bias: Mapping[int, float]) -> Generation:

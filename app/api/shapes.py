@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -33,22 +34,23 @@ def _chance(one: Chance) -> dict[str, Any]:
     return {"token": one.text, "logprob": _told(one.logprob), "bytes": list(one.data)}
 
 
-def _told(logprob: float) -> float:
-    """OpenAI's word for no chance at all: JSON has none for infinity."""
-    return max(-9999.0, logprob)
+def _told(logprob: float | None) -> float | None:
+    """-9999 is OpenAI's word for no chance at all: JSON has none for infinity."""
+    return None if logprob is None else max(-9999.0, logprob)
 
 
 def completion_chances(chances: Iterable[Chance], offset: int = 0) -> dict[str, Any] | None:
     """Chances in a completion's shape; `offset` is where their text begins, in characters. None where there are none."""
     told: dict[str, list[Any]] = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
-    before = b""
+    decoder, before = codecs.getincrementaldecoder("utf-8")("replace"), 0
     for one in chances:
         told["tokens"].append(one.text)
         told["token_logprobs"].append(_told(one.logprob))
         # Two tokens may read the same where each is a part of a character: the likelier one is told.
-        told["top_logprobs"].append({other.text: _told(other.logprob) for other in reversed(one.top)})
-        told["text_offset"].append(offset + len(before.decode("utf-8", "ignore")))
-        before += one.data
+        best = {other.text: _told(other.logprob) for other in reversed(one.top)}
+        told["top_logprobs"].append(None if one.logprob is None else best)
+        told["text_offset"].append(offset + before)
+        before += len(decoder.decode(one.data))
     return told if told["tokens"] else None
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request, get, post
 from litestar.datastructures import State
 from litestar.params import FromQuery, JSONBody
 
-from app.api import requests
+from app.api import in_tokens, requests
+from app.api.in_tokens import Prompt
 from app.api.measure import counted
 from app.api.parts import Parts
-from app.api.requests import ChatRequest, DetokenizeRequest, SamplingFields, TokenizeRequest
+from app.api.requests import ChatRequest, CompletionRequest, DetokenizeRequest, SamplingFields, TokenizeRequest
 from app.api.streaming import unless_gone
+from app.core.errors import BadRequest
 from app.pipeline.service import DEFAULT, Service
 from models.engine.words import Token
 
@@ -64,6 +67,19 @@ async def list_adapters(state: State, model: FromQuery[str] = DEFAULT) -> list[d
     return [{"id": id, "name": one.name, "path": one.path, "scale": one.scale} for id, one in named]
 
 
+async def prompts(service: Service, request: CompletionRequest) -> list[Prompt]:
+    """The request's prompts; what of them comes in tokens is put to the model's own vocabulary."""
+
+    async def text(tokens: Sequence[int]) -> str:
+        backend, model = await service.native(request.model)
+        try:
+            return await backend.detokenize(model, tokens)
+        except BadRequest as error:
+            raise BadRequest(error.message, hint=error.hint, param="prompt") from None
+
+    return await in_tokens.prompts(request.prompt, request.choices, text)
+
+
 async def biases(service: Service, request: SamplingFields) -> dict[int, float]:
     """The request's biases by token; texts among them are put to the model's own vocabulary."""
 
@@ -71,4 +87,4 @@ async def biases(service: Service, request: SamplingFields) -> dict[int, float]:
         backend, model = await service.native(request.model)
         return [token.id for token in await backend.tokenize(model, text)]
 
-    return await requests.biases(request, ids) if request.logit_bias else {}
+    return await in_tokens.biases(request.logit_bias, ids) if request.logit_bias else {}

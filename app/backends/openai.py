@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -133,7 +132,7 @@ def _body(config: Config, model: str, request: Generation) -> tuple[str, dict[st
     }
     body.update({name: value for name, value in optional.items() if value is not None})
     if request.prompt is not None:
-        beside = {"suffix": request.suffix, "logprobs": request.logprobs}
+        beside = {"suffix": request.suffix, "logprobs": request.logprobs, "echo": request.echo or None}
         return "/completions", {**body, **{name: value for name, value in beside.items() if value is not None}, "prompt": request.prompt}
     if request.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": request.logprobs}
@@ -163,7 +162,7 @@ def _chances(given: Any) -> tuple[Chance, ...]:
 
 
 def _chance(text: str, logprob: float | None, data: list[int] | None = None, top: tuple[Chance, ...] = ()) -> Chance:
-    return Chance(-1, text.encode() if data is None else bytes(data), -math.inf if logprob is None else logprob, top)
+    return Chance(-1, text.encode() if data is None else bytes(data), logprob, top)
 
 
 def _top(given: Any) -> tuple[Chance, ...]:

@@ -35,7 +35,7 @@ class SimpleAdapter:
             raise UpstreamError(f"The backend '{self._name}' failed: {type(error).__name__}: {error}") from error
         text = answer.get("answer", answer.get("text", "")) if isinstance(answer, Mapping) else answer
         used = Usage(sum(estimate_tokens(message.text) for message in request.messages), estimate_tokens(str(text)))
-        yield Piece(str(text))
+        yield Piece(f"{request.prompt}{text}" if request.echo else str(text))
         yield Piece(finish_reason="stop", usage=used)
 
     async def close(self) -> None:

@@ -116,12 +116,13 @@ class Adapter(msgspec.Struct, frozen=True):
 class Chance(msgspec.Struct, frozen=True, omit_defaults=True):
     """How likely the model held a token, before any sampling: the natural logarithm of its probability.
 
-    `data` is the token's bytes, which may be a part of a character; `top` are the likeliest tokens in its place, best first.
+    None for the first of a text: nothing stands before it. `data` is the token's bytes, which may be a part of a character; `top` are the
+    likeliest tokens in its place, best first.
     """
 
     token: int
     data: bytes
-    logprob: float
+    logprob: float | None = None
     top: tuple[Chance, ...] = ()
 
     @property
@@ -157,8 +158,10 @@ class Generation(msgspec.Struct, frozen=True):
 
     `tools` are OpenAI's (`{"type": "function", "function": {...}}`); `tool_choice` is "auto", "none", "required" or a function's name.
     `thinking_tokens`: what a model may think at most before it answers; None: as long as it likes.
-    `max_tokens` None: until the model ends or the context is full. `stop` strings are never handed out. `logprobs`: how many
-    alternatives stand beside each token's own chance; None: no chances. `logit_bias` is added to the scores of tokens, by id.
+    `max_tokens` None: until the model ends or the context is full; 0: the prompt is read, and nothing written. `stop` strings are never
+    handed out. `logprobs`: how many alternatives stand beside each token's own chance; None: no chances. `echo`: the prompt comes
+    before the text, with the chances of its tokens. `tokens`: a raw prompt as the model's own tokens, where its text alone is not exact
+    enough. `logit_bias` is added to the scores of tokens, by id.
     `suffix`: the text between `prompt` and it is wanted; `files` are (name, text) of others that help with it. `adapters` None:
     as strong as the settings say; else those that are not named are off.
     """
@@ -180,6 +183,8 @@ class Generation(msgspec.Struct, frozen=True):
     tool_choice: str = "auto"
     parallel_tool_calls: bool = True
     thinking_tokens: int | None = None
+    tokens: tuple[int, ...] = ()
+    echo: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -171,6 +171,8 @@ class Prompter:
     def prompt(self, request: Generation) -> Prompt:
         """What the model is given: messages through the template, or the raw prompt with its control words as they stand."""
         opened, spans = "", list[Span]()
+        if request.tokens:
+            return Prompt(list(request.tokens), opened, ())
         if request.prompt is not None:
             tokens = self._raw(request, request.prompt)
         else:

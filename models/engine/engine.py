@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 
 from app.core.errors import BadRequest, Busy, ContextLengthExceeded, OndolError, foreign
 from app.core.records import Generation, Piece, Priority, Usage
-from models.engine import prefix, sampling, scheduler, sight
+from models.engine import prefix, sampling, scheduler, scoring, sight
 from models.engine.adapters import Scales, scales
 from models.engine.arrivals import Arrivals
 from models.engine.chances import chance
@@ -35,6 +35,7 @@ from models.engine.pace import Pace
 from models.engine.prefix import Lineage
 from models.engine.request import Output, Request, Stats
 from models.engine.scheduler import Limits, Row
+from models.engine.scoring import Echo
 from models.engine.shelf import Shelf
 from models.engine.sight import Blind, Eyes, Span
 from models.engine.speculation import Speculation
@@ -120,8 +121,8 @@ class Engine:
         if request.logit_bias:
             sampling.check_bias(request.logit_bias, self._model.vocabulary_size)
         adapted = scales(request.adapters, self._adapters)
-        if request.max_tokens is not None and request.max_tokens < 1:
-            raise BadRequest(f"max_tokens is {request.max_tokens}.", hint="Give a number of at least 1.", param="max_tokens")
+        if request.max_tokens is not None and request.max_tokens < 0:
+            raise BadRequest(f"max_tokens is {request.max_tokens}.", hint="Give a number of at least 0.", param="max_tokens")
         if len(tokens) + 1 > self._context:
             raise ContextLengthExceeded(prompt_tokens=len(tokens), context=self._context)
         if any(span.length > self._decoder.batch for span in spans if not span.causal):
@@ -129,7 +130,7 @@ class Engine:
         if len(self._waiting) >= self._max_queue:
             raise Busy(f"{len(self._waiting)} requests are waiting.", retry_after=1.0 + len(self._waiting) / 4, hint="Try again soon.")
         room = self._context - len(tokens)
-        limit = min(room, request.max_tokens or room)
+        limit = room if request.max_tokens is None else min(room, request.max_tokens)
         never = sorted(self._model.end_tokens) if request.ignore_eos else ()
         links = sampling.chain(request.sampling, answer_limit=limit, seed=sampling.seed(request.sampling), bias=request.logit_bias)
         self._order += 1
@@ -144,6 +145,7 @@ class Engine:
             scales=adapted,
             chat=chat,
             spans=spans,
+            echo=Echo(tokens, request.prompt or "", request.logprobs or 0, self._model.written) if request.echo else None,
         )
 
     def abandon(self, id: int) -> None:
@@ -173,7 +175,8 @@ class Engine:
         # Who was let in may have found most of its prompt.
         work = scheduler.share(self._rows(), limits) if plan.admit else plan.work
         parts = ((self._running[id], count) for id, count in self._trials.narrow(work))
-        self._work = sorted(((one, self._cut(one, count)) for one, count in parts), key=lambda part: part[0].sequence)
+        cut = scoring.bounded((one, self._cut(one, count)) for one, count in parts)
+        self._work = sorted(cut, key=lambda part: part[0].sequence)
         self.stalled = not self._work
         self._guess()
         return [*blind, *self._arrivals.places(self._waiting.values(), self._running.keys())]
@@ -196,13 +199,21 @@ class Engine:
             request.done += count
             if request.done in request.stops:
                 self._keeping.checkpoint(request.held, request.lineage)
-            if request.done == len(request.tokens):
-                try:
+            try:
+                outputs += self._told(request, count, end)
+                if request.done == len(request.tokens):
                     outputs += self._choose_all(request, end)
-                # One row's sampler, grammar or speech must not end the others.
-                except Exception as error:  # noqa: BLE001
-                    outputs.append(self._broken(request, error))
+            # One row's sampler, grammar or speech must not end the others.
+            except Exception as error:  # noqa: BLE001
+                outputs.append(self._broken(request, error))
         return outputs
+
+    def _told(self, request: Request, count: int, end: int) -> list[Output]:
+        """What this part has scored of a prompt that is handed out too."""
+        if request.echo is None or request.echo.done:
+            return []
+        piece = request.echo.read(request.done - count, count, self._decoder.scores, end)
+        return [Output(request.id, piece)] if piece.chances else []
 
     def brief(self, seconds: float) -> bool:
         """Whether the step that comes next is short: rows that write alone, as quick as they were so far."""
@@ -258,6 +269,8 @@ class Engine:
 
     def _choose_all(self, request: Request, end: int) -> list[Output]:
         """The next token, and those after it as long as the one before was guessed; `end`: the logits of the last guess."""
+        if not request.limit:
+            return [self._finish(request, Said(), "length")]
         outputs, draft = [], request.draft
         for offset in range(len(draft) + 1):
             outputs += self._choose(request, end - len(draft) + offset)
@@ -302,7 +315,7 @@ class Engine:
         try:
             if self._adapters and work:
                 self._decoder.adapt(work[0][0].scales)
-            status, ends = self._picture(*work[0]) or self._decoder.decode(parts, [1 + len(request.draft) for request, _ in work])
+            status, ends = self._picture(*work[0]) or self._decoder.decode(parts, [request.looks(count) for request, count in work])
         finally:
             self._abandoned.end()
         self._steps += 1

@@ -13,6 +13,7 @@ from models.engine.adapters import Scales
 from models.engine.chances import Heard
 from models.engine.decoding import Chain
 from models.engine.prefix import Held, Lineage
+from models.engine.scoring import Echo
 from models.engine.sight import Span
 from models.engine.speculation import Drafter
 from models.engine.speech import Speech
@@ -50,7 +51,8 @@ class Request:
     None where no chances are wanted. Only requests with the same adapters (`scales`) share a batch, or what the cache holds.
     `lineage` says with whom it shares cells, `cached` how much of its prompt was there when it came in (-1: it didn't yet),
     `stops` where its prompt is cut for others to go on from. `draft`: guesses that are computed with its last token
-    in this step, by `drafter`. `spans` are the parts of pictures in its prompt, `rows` those that were made of the ones ahead.
+    in this step, by `drafter`. `spans` are the parts of pictures in its prompt, `rows` those that were made of the ones ahead. `echo`: its
+    prompt, where that is scored and handed out too.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Request:
         scales: Scales = (),
         chat: str = "",
         spans: Sequence[Span] = (),
+        echo: Echo | None = None,
     ) -> None:
         self.id, self.tokens, self.rank, self.order, self.limit = id, tokens, rank, order, limit
         self.prompt_tokens, self.chain, self.speech = len(tokens), chain, speech
@@ -76,6 +79,7 @@ class Request:
         self.stops: set[int] = set()
         self.spans, self.rows = spans, dict[int, Any]()  # by where a span starts
         self.drafter, self.draft = Drafter(len(tokens)), list[int]()
+        self.echo = echo
 
     @property
     def held(self) -> Held:
@@ -84,8 +88,9 @@ class Request:
 
     @property
     def wanted(self) -> Held:
-        """All that it will have there."""
-        return Held(self.sequence, self.tokens, self.scales, False, self.chat, self.rank)
+        """All that it will have there; of a prompt that is scored, what it can take from others, and one more."""
+        tokens = self.tokens if self.echo is None or self.echo.done else self.tokens[: self.echo.usable + 1]
+        return Held(self.sequence, tokens, self.scales, False, self.chat, self.rank)
 
     @property
     def coming(self) -> Held:
@@ -96,6 +101,10 @@ class Request:
     def pending(self) -> int:
         """How many of its tokens are still to be computed: 1 where it writes, more where its prompt is read."""
         return len(self.tokens) - self.done
+
+    def looks(self, count: int) -> int:
+        """How many of the last rows of such a part get scores: its last token's, its guesses', and what is wanted of a prompt."""
+        return len(self.draft) + (1 if self.echo is None else self.echo.looks(self.done, count))
 
     @property
     def chosen(self) -> int:

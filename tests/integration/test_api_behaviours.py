@@ -257,7 +257,6 @@ def test_what_can_not_be_is_a_bad_request_that_names_it(server: ServedModels, mo
         ("/v1/completions", {"prompt": []}),
         ("/v1/completions", {"prompt": ["x"] * 10_000}),
         ("/v1/completions", {"prompt": ["x"] * 100, "n": 2}),
-        ("/v1/completions", {"prompt": "x", "echo": True, "logprobs": 1}),
         ("/v1/completions", {"prompt": "x", "suffix": "y"}),
     ],
 )

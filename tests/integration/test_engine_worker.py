@@ -166,7 +166,7 @@ async def test_a_request_that_makes_no_sense_does_not_end_the_others(make_engine
     with pytest.raises(BadRequest, match="temperature"):
         await write(engine, Generation(prompt="x", sampling=Sampling(temperature=-1)))
     with pytest.raises(BadRequest, match="max_tokens"):
-        await write(engine, Generation(prompt="x", max_tokens=0))
+        await write(engine, Generation(prompt="x", max_tokens=-1))
     with pytest.raises(BadRequest, match="image_url"):
         await write(engine, Generation(messages=(Message("user", [{"type": "image_url"}]),)))
     assert (await other)[1].finish_reason == "length"

@@ -57,9 +57,12 @@ _replies = msgspec.msgpack.Decoder(Reply)
 
 
 def pack(frame: Call | Reply) -> bytearray:
-    """The frame with its length in front; BadRequest where it is larger than a frame may be."""
+    """The frame with its length in front; BadRequest where it is larger than a frame may be, or holds a number that is."""
     data = bytearray(LENGTH.size)
-    _encoder.encode_into(frame, data, LENGTH.size)
+    try:
+        _encoder.encode_into(frame, data, LENGTH.size)
+    except OverflowError:
+        raise BadRequest("A whole number has more than 64 bits.", hint="Send a smaller one.") from None
     size = len(data) - LENGTH.size
     if size > LARGEST:
         raise BadRequest(f"A message of {size} bytes is more than the {LARGEST} that one may have.", hint="Send it in parts.")

@@ -17,15 +17,18 @@ _REASONS = {"eos": "stop", "word": "stop", "limit": "length"}
 
 def asked(request: Generation, usual: Scales = ()) -> tuple[str, dict[str, Any]]:
     """The path and the body of a streamed request; `usual`: how strong the adapters are where it names none. BadRequest for no sense."""
-    if request.max_tokens is not None and request.max_tokens < 1:
-        raise BadRequest(f"max_tokens is {request.max_tokens}.", hint="Give a number of at least 1.", param="max_tokens")
+    if request.max_tokens is not None and request.max_tokens < 0:
+        raise BadRequest(f"max_tokens is {request.max_tokens}.", hint="Give a number of at least 0.", param="max_tokens")
+    if request.echo:
+        hint = "Leave out echo or logprobs, or set `models.engine: built-in`."
+        raise BadRequest("llama-server tells no chances of a prompt's tokens.", hint=hint, param="echo")
     body = {**_common(request, usual), "stream": True}
     if request.suffix is not None:
         return "/infill", {**body, **_plain(request), "input_prefix": request.prompt or "", "input_suffix": request.suffix}
     if request.prompt is not None:
         if not request.prompt:
             raise BadRequest("The prompt is empty.", hint="Send some text.", param="prompt")
-        return "/completion", {**body, **_plain(request), "prompt": request.prompt}
+        return "/completion", {**body, **_plain(request), "prompt": list(request.tokens) or request.prompt}
     return "/v1/chat/completions", {**body, **_chat(request), "stream_options": {"include_usage": True}}
 
 

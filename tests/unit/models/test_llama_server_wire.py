@@ -43,7 +43,7 @@ def test_a_format_becomes_a_grammar_a_schema_or_any_object() -> None:
     assert body["grammar"] == 'root ::= "a"'
 
 
-@pytest.mark.parametrize("request_", [Generation(), Generation(prompt=""), Generation(prompt="x", max_tokens=0)])
+@pytest.mark.parametrize("request_", [Generation(), Generation(prompt=""), Generation(prompt="x", max_tokens=-1)])
 def test_what_makes_no_sense_is_refused_before_it_is_asked(request_: Generation) -> None:
     with pytest.raises(BadRequest):
         wire.asked(request_)
