@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import ClassVar
+
+import pytest
 
 COMMIT = "c0ffee" + "0" * 34
 
@@ -51,14 +56,29 @@ def is_large(name: str) -> bool:
     return name.endswith((".gguf", ".safetensors", ".bin"))
 
 
-def serve(hub: Hub) -> ThreadingHTTPServer:
-    """The hub on a free port of 127.0.0.1, in a thread; the caller shuts it down."""
+@contextlib.contextmanager
+def serving(hub: Hub) -> Iterator[Hub]:
+    """The hub on a free port of 127.0.0.1, in a thread, until the block ends."""
     handler = type("BoundHandler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        hub.url = f"http://127.0.0.1:{server.server_address[1]}"
+        # Asked often whether it shall end: at the usual half a second the ends of a hundred tests take the better part of a minute.
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        try:
+            yield hub
+        finally:
+            server.shutdown()
+
+
+@contextlib.contextmanager
+def only_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Hub]:
+    """Serve it, and have this process know no other hub and no token, with its cache in `folder`."""
+    with serving(hub):
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HOME", str(folder / "hf"))
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield hub
 
 
 class _Handler(BaseHTTPRequestHandler):

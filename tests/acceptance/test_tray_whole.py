@@ -19,7 +19,7 @@ import page_program
 import psutil
 import pytest
 import tray_host
-from hub_server import Hub, serve
+from hub_server import Hub, serving
 from tiny_models import gguf_bytes
 from tray_host import Desktop, Panel
 from tray_program import Place, Tray, documents, tray, until
@@ -51,11 +51,8 @@ def panel(desktop: Desktop) -> Iterator[Panel]:
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
-    hub = Hub(repos={"maker/Tiny-GGUF": {"Tiny-Q4_K_M.gguf": LARGE}}, stall_after=1_000_000)
-    server = serve(hub)
-    yield hub
-    server.shutdown()
-    server.server_close()
+    with serving(Hub(repos={"maker/Tiny-GGUF": {"Tiny-Q4_K_M.gguf": LARGE}}, stall_after=1_000_000)) as hub:
+        yield hub
 
 
 @pytest.fixture

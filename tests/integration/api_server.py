@@ -215,7 +215,9 @@ def serving(*, task_model: str = "") -> Iterator[Running]:
         running = Running(Path(folder), task_model=task_model)
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
-        server = uvicorn.Server(uvicorn.Config(application(running.parts, stops=[running.managed.close]), log_config=None, lifespan="on"))  # type: ignore[arg-type]
+        # Whoever still listens to events at the end is not waited for.
+        wired: Any = application(running.parts, stops=[running.managed.close])
+        server = uvicorn.Server(uvicorn.Config(wired, log_config=None, lifespan="on", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True)
         thread.start()
         while not server.started:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
-from api_server import KEY, Running, serving
+from api_server import KEY, Running
 from tiny_pictures import picture, url
 
 SHOWN = {"type": "image_url", "image_url": {"url": url(picture(1))}}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with serving() as running:
-        yield running
 
 
 def ask(server: Running, model: str, *before: dict[str, Any]) -> str:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
-from api_server import KEY, serving
 
 ASKED: Any = [{"role": "user", "content": "How many days of annual leave?"}]
 TOOL: Any = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
 CALL: Any = {"id": "1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[openai.OpenAI]:
-    with serving() as running:
-        yield openai.OpenAI(base_url=f"{running.url}/v1", api_key=KEY, max_retries=0)
 
 
 def test_tools_that_need_not_be_called_are_left_alone(client: openai.OpenAI) -> None:

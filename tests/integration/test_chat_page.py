@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,12 +19,6 @@ FILES = (
     "### Task:\nRespond to the user query using the provided context.\n\n<context>\n"
     '<source id="1" name="offer.pdf">The offer ends in May.</source>\n</context>\n\nWhen does the offer end?'
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with serving() as running:
-        yield running
 
 
 def ask(server: Running, model: str, text: str, **body: Any) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,13 +14,6 @@ from models.engine.engine import Engine
 from models.engine.llama.decoder import Decoder
 
 TOPICS = ["a lighthouse", "a village", "a clock", "two ships", "a library", "a baker", "the last train", "a garden"]
-
-
-@pytest.fixture(scope="module")
-def bench(smollm2: Path) -> Iterator[Bench]:
-    bench = Bench(smollm2)
-    yield bench
-    bench.close()
 
 
 def test_eight_streams_at_once_give_the_text_of_each_alone(bench: Bench) -> None:

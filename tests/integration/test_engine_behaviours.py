@@ -19,13 +19,6 @@ from models.engine.llama.model import Model
 
 
 @pytest.fixture(scope="module")
-def bench(smollm2: Path) -> Iterator[Bench]:
-    bench = Bench(smollm2)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     bench = Bench(tiny_ggufs.llama(tmp_path_factory.mktemp("tiny") / "tiny.gguf"))
     yield bench

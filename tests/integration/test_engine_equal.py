@@ -8,8 +8,7 @@ attention). `test_engine_prefix` looks at what happens then, on small models.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 from engine_bench import FACTS, GREEDY, Bench, run
@@ -19,13 +18,6 @@ from models.engine.engine import Engine
 
 QUESTIONS = 200
 ANSWER = 16
-
-
-@pytest.fixture(scope="module")
-def bench(smollm2: Path) -> Iterator[Bench]:
-    bench = Bench(smollm2)
-    yield bench
-    bench.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from engine_bench import Bench
 
 from models.engine.sampling import Link
 
 GREEDY, NO_CHANGE = Link("greedy"), Link("temp", (1.0,))
-
-
-@pytest.fixture(scope="module")
-def bench(smollm2: Path) -> Iterator[Bench]:
-    bench = Bench(smollm2)
-    yield bench
-    bench.close()
 
 
 def test_the_likeliest_token_is_llamas_choice_with_and_without_tokens_that_are_never_chosen(bench: Bench) -> None:

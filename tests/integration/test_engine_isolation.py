@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import pytest
 from engine_bench import FACTS, Bench, alone, run, story, submit
 
 from app.core.errors import OndolError
@@ -16,13 +14,6 @@ from models.engine.engine import Engine
 from models.engine.llama.decoder import Decoder
 
 TOPICS = ("a river", "a king", "a lamp")
-
-
-@pytest.fixture(scope="module")
-def bench(smollm2: Path) -> Iterator[Bench]:
-    bench = Bench(smollm2)
-    yield bench
-    bench.close()
 
 
 class Poisoned:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from engine_bench import FACTS, GREEDY, Bench, run, story, submit
 
@@ -15,13 +12,6 @@ from models.engine.speculation import FREE, Speculation
 SHELF = FACTS[:240]
 COPIES = [f"Repeat this list word for word.\n{SHELF}\n\nThe list again:\n{SHELF[: 20 * part]}" for part in range(1, 5)]
 TOPICS = ["a lighthouse", "a village", "a clock", "a garden"]
-
-
-@pytest.fixture(scope="module")
-def bench(smollm2: Path) -> Iterator[Bench]:
-    bench = Bench(smollm2)
-    yield bench
-    bench.close()
 
 
 def guessing(bench: Bench, cells: int = 4096, sequences: int = 4) -> Engine:

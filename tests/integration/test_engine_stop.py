@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +17,6 @@ from models.engine.llama.decoder import Decoder
 from models.engine.request import Output
 
 TOPICS = ["a lighthouse", "a village", "a clock", "two ships"]
-
-
-@pytest.fixture(scope="module")
-def bench(smollm2: Path) -> Iterator[Bench]:
-    bench = Bench(smollm2)
-    yield bench
-    bench.close()
 
 
 @pytest.fixture(scope="module")

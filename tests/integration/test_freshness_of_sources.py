@@ -26,11 +26,6 @@ from ingest.freshness import FreshnessChecker
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path / "home")
-
-
-@pytest.fixture
 def shop(database: str) -> str:
     run(
         database,

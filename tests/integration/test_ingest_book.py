@@ -17,10 +17,8 @@ from ingest.book.writer import open_writer, prune_outbox
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(world: World, tmp_path: Path) -> World:
     (tmp_path / "a.txt").write_text("The floor is warm.")
-    world = World(tmp_path / "home")
-    world.home.root.mkdir()
     return world
 
 

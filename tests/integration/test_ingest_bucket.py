@@ -40,12 +40,6 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[S3]:
         yield made
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    (tmp_path / "home").mkdir()
-    return World(tmp_path / "home")
-
-
 def ingest(world: World, *addresses: str, **options: Any) -> Report:
     from ingest.run import Options
 

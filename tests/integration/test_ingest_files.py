@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from ingest_world import CountingEmbedder, World
+from ingest_world import CountingEmbedder
 
 from app.core.errors import BadRequest, NotFound, StoreNotFound
 from app.core.locks import FileLock
@@ -16,12 +16,6 @@ from ingest.readers.contract import Limits
 from ingest.report import Committed, Finished, ItemFailed, Started, Waiting
 from ingest.sync import ingest_files, sync
 from models.hash_embedder import WordCounter
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    (tmp_path / "home").mkdir()
-    return World(tmp_path / "home")
 
 
 @pytest.fixture

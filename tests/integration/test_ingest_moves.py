@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-from ingest_world import World
 
 from ingest.report import Committed
 from ingest.run import Options
@@ -21,13 +20,6 @@ def folder(tmp_path: Path) -> Path:
     for number in range(30):
         (folder / f"보고서 {number}.txt").write_text(f"The report number {number} says something of its own.")
     return folder
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = World(tmp_path / "home")
-    world.home.root.mkdir()
-    return world
 
 
 def test_files_that_were_moved_are_not_embedded_again_and_appear_once(world, folder):

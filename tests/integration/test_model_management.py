@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from api_server import KEY, Running, serving
-from hub_server import Hub, serve
+from hub_server import Hub, only_hub
 from model_client import Manager, wait_until
 from tiny_models import gguf_bytes, sentence_files, write_files
 
@@ -22,14 +22,8 @@ TINY = "maker/Tiny-GGUF"
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    hub = Hub(repos={TINY: {"Tiny-Q4_K_M.gguf": LARGE, "Tiny-Q8_0.gguf": gguf_bytes(seed=8)}})
-    server = serve(hub)
-    monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    yield hub
-    server.shutdown()
-    server.server_close()
+    with only_hub(Hub(repos={TINY: {"Tiny-Q4_K_M.gguf": LARGE, "Tiny-Q8_0.gguf": gguf_bytes(seed=8)}}), monkeypatch, tmp_path) as hub:
+        yield hub
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 import openai
 import psutil
 import pytest
-from hub_server import Hub, serve
+from hub_server import Hub, serving
 from model_client import Manager, wait_until
 from tiny_models import gguf_bytes
 
@@ -26,11 +26,8 @@ TINY = "maker/Tiny-GGUF"
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    hub = Hub(repos={TINY: {"Tiny-Q4_K_M.gguf": LARGE}})
-    server = serve(hub)
-    yield hub
-    server.shutdown()
-    server.server_close()
+    with serving(Hub(repos={TINY: {"Tiny-Q4_K_M.gguf": LARGE}})) as hub:
+        yield hub
 
 
 class Served:

@@ -3,11 +3,9 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from pathlib import Path
 
 import psycopg
 import pytest
-from ingest_world import World
 from postgres_servers import READER_PASSWORD
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -32,11 +30,6 @@ CREATE DOMAIN code AS text CHECK (value <> '');
 CREATE TABLE coded (c code PRIMARY KEY, kind mood, price money, id uuid);
 INSERT INTO coded VALUES ('K-1', 'calm', 12.5, '11111111-1111-1111-1111-111111111111');
 """
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from ingest_world import World
 
 from app.core.paths import Home
 from ingest.postgres.asked import Asked
@@ -39,11 +38,6 @@ def load(dsn: str, name: str) -> None:
         pytest.skip("this machine has no psql to load it with")
     # Owners that this server doesn't know are complained of and left out.
     subprocess.run([psql, "-q", "-v", "ON_ERROR_STOP=0", dsn, "-f", DATA / name], check=True, capture_output=True)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -34,11 +33,6 @@ CREATE TABLE odd (id int PRIMARY KEY, words text[], numbers int[], days date[], 
                   b bytea[], pt point);
 INSERT INTO odd VALUES (1, ARRAY['a, b', NULL, '한글'], '{1,2}', '{2026-01-31}', '{{1,2},{3,4}}', '{"k": ["v"]}', '[1,5)', NULL, '(1,2)');
 """
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_server import Hub, serve
+from hub_server import Hub, only_hub
 from tiny_models import gguf_bytes, sentence_files
 
 from app.core.errors import EgressRefused, Forbidden, ItemError, NotFound
@@ -29,13 +29,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         "Tiny-Q8_0.gguf": gguf_bytes(seed=8),
         "mmproj-F16.gguf": EYES,
     }
-    server = serve(hub)
-    monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    yield hub
-    server.shutdown()
-    server.server_close()
+    with only_hub(hub, monkeypatch, tmp_path):
+        yield hub
 
 
 def test_a_repository_gives_its_q4_k_m_with_its_own_name_and_licence(hub: Hub, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hub_server import Hub, serve
+from hub_server import Hub, only_hub
 from tiny_models import gguf_bytes
 
 from app.core.errors import Cancelled, Conflict
@@ -23,13 +23,8 @@ SOURCE = "hf:maker/Tiny-GGUF"
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    hub = Hub(repos={"maker/Tiny-GGUF": {"Tiny-Q4_K_M.gguf": LARGE}})
-    server = serve(hub)
-    monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    yield hub
-    server.shutdown()
-    server.server_close()
+    with only_hub(Hub(repos={"maker/Tiny-GGUF": {"Tiny-Q4_K_M.gguf": LARGE}}), monkeypatch, tmp_path) as hub:
+        yield hub
 
 
 class Pulling:

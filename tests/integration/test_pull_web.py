@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_server import Hub, serve
+from hub_server import Hub, serving
 from tiny_models import gguf_bytes
 
 from app.core.errors import ItemError, NotFound, UpstreamError
@@ -21,11 +21,8 @@ PULL = "import sys; from pathlib import Path; from models.library import Library
 
 @pytest.fixture
 def web() -> Iterator[Hub]:
-    web = Hub(files={"Tiny.Q4_1.gguf": LARGE, "page.gguf": b"<html>please log in</html>" * 100})
-    server = serve(web)
-    yield web
-    server.shutdown()
-    server.server_close()
+    with serving(Hub(files={"Tiny.Q4_1.gguf": LARGE, "page.gguf": b"<html>please log in</html>" * 100})) as web:
+        yield web
 
 
 def stop_in_the_middle(web: Hub, library: Path, source: str) -> None:

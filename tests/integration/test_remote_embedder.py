@@ -64,7 +64,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     # A proxy that would swallow everything, were it asked.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     served.url = f"http://127.0.0.1:{server.server_address[1]}"
     yield served
     server.shutdown()

@@ -5,20 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from ingest_world import World, older_book
 
 from ingest.book.source_rows import alive, this_process
 from ingest.book.writer import Writer, open_writer
 from ingest.documents import Failed
 from ingest.keeping.schedule import SET_ASIDE_AFTER, Schedule
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = World(tmp_path / "home")
-    world.home.root.mkdir()
-    return world
 
 
 def begin(writer: Writer) -> int:

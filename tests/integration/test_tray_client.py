@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from api_server import KEY, Running, serving
-from hub_server import Hub, serve
+from hub_server import Hub, only_hub
 from model_client import wait_until
 from tiny_models import gguf_bytes, sentence_files, write_files
 
@@ -27,14 +27,8 @@ SOURCE = f"{TINY}:Q4_K_M"
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    hub = Hub(repos={TINY: {"Tiny-Q4_K_M.gguf": LARGE}})
-    server = serve(hub)
-    monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    yield hub
-    server.shutdown()
-    server.server_close()
+    with only_hub(Hub(repos={TINY: {"Tiny-Q4_K_M.gguf": LARGE}}), monkeypatch, tmp_path) as hub:
+        yield hub
 
 
 @pytest.fixture
@@ -136,7 +130,7 @@ def test_a_stranger_on_the_port_is_no_server_of_ours() -> None:
             pass
 
     stranger = http.server.HTTPServer(("127.0.0.1", 0), Stranger)
-    threading.Thread(target=stranger.serve_forever, daemon=True).start()
+    threading.Thread(target=stranger.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     with pytest.raises(UpstreamError, match="can't be read"):
         Client(f"http://127.0.0.1:{stranger.server_address[1]}", lambda: KEY).listing()
     stranger.shutdown()

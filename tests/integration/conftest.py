@@ -1,0 +1,101 @@
+"""What the tests of several files stand on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import openai
+    from api_server import Running
+    from engine_bench import Bench
+    from harnessed import MakeWorker
+    from ingest_world import World
+    from kept_server import Keep, Kept
+
+    from app.core.paths import Home
+    from app.core.workers.parent import Worker
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """An empty home whose book can be looked into."""
+    from ingest_world import World
+
+    (tmp_path / "home").mkdir()
+    return World(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def bench(smollm2: Path) -> Iterator[Bench]:
+    """The engine in this process over SmolLM2, loaded once for a file."""
+    from engine_bench import Bench
+
+    bench = Bench(smollm2)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def tray_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home as a person has it: its path has blanks and Korean in it."""
+    from app.core.paths import Home
+
+    monkeypatch.setenv("ONDOL_HOME", str(tmp_path / "내 문서" / "온돌 home"))
+    return Home.find()
+
+
+@pytest.fixture
+def keep(tray_home: Home, tmp_path: Path) -> Iterator[Keep]:
+    """Makes keepers; each is closed at the end, and leaves no process behind."""
+    from kept_server import Kept, ours, wait_for
+
+    made: list[Kept] = []
+
+    def make(*starts: dict[str, Any], **given: Any) -> Kept:
+        made.append(Kept(tray_home, tmp_path, *starts, **given))
+        return made[-1]
+
+    yield make
+    for kept in made:
+        kept.keeper.close()
+    wait_for(lambda: not ours(tray_home))
+
+
+@pytest.fixture
+async def make_worker(tmp_path: Path) -> AsyncIterator[MakeWorker]:
+    """Makes workers over `worker_program.py`, by its settings and the harness's; all are stopped at the end."""
+    from app.core.workers.parent import Worker
+
+    made: list[Worker] = []
+
+    def make(**settings: Any) -> Worker:
+        options = {name: settings.pop(name) for name in ("start_timeout", "on_event", "environment", "clock", "module") if name in settings}
+        worker = Worker("echo-일꾼", options.pop("module", "worker_program"), settings, logs=tmp_path / "로그", **options)
+        made.append(worker)
+        return worker
+
+    yield make
+    await asyncio.gather(*(worker.stop() for worker in made))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    """Our server with scripted parts, one for a file."""
+    from api_server import serving
+
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: Running) -> openai.OpenAI:
+    """Of that server, and patient with nothing."""
+    import openai
+    from api_server import KEY
+
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=KEY, max_retries=0)
