@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tokens per second of the engine at several streams, beside llama.cpp's own server: one JSON line per run, then ratios.
 
-    python tests/bench/serve.py MODEL.gguf                                  the engine in this process, and in its worker
+    python tests/bench/serve.py MODEL.gguf                                  the engine in this process, in its worker, and behind the server
     python tests/bench/serve.py MODEL.gguf --peer-python ENV/bin/python     and llama-server, of the wheel `xllamacpp` in ENV
     python tests/bench/serve.py --ours URL --key KEY --peer URL             two servers that are running (--model-id NAME)
 
@@ -17,16 +17,18 @@ import asyncio
 import contextlib
 import json
 import os
+import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from app.cli.bench.measure import measure
-from app.cli.bench.servers import Share, wheel_server
+from app.cli.bench.servers import Share, ours, wheel_server
 from app.cli.bench.sides import Side, in_process, over_http, through_worker
 from models.engine.client import EngineClient, EngineSettings
 from models.engine.worker import LoadedEngine
@@ -49,6 +51,8 @@ async def main(args: argparse.Namespace) -> None:
             stack.push_async_callback(client.stop)
             await client.start()
             sides["worker"] = Side(through_worker(client), client.pid)
+            served = await stack.enter_async_context(ours(args.model, share))
+            sides["server"] = Side(over_http(session, served.url, "default", served.key, {}), served.pid)
             if args.peer_python:
                 peer = await stack.enter_async_context(wheel_server(args.peer_python, args.model, share))
                 sides["llama-server"] = Side(over_http(session, peer.url, "default", "", {"cache_prompt": False}), peer.pid)
@@ -58,7 +62,23 @@ async def main(args: argparse.Namespace) -> None:
             sides["peer"] = Side(over_http(session, args.peer.rstrip("/"), args.model_id, args.key, {"cache_prompt": False}))
         if not sides:
             sys.exit("Name a GGUF file, or servers with --ours and --peer.")
-        await measure(sides, args.streams, args.tokens, args.repeat, lambda line: print(json.dumps(line), flush=True))
+        said = await measure(sides, args.streams, args.tokens, args.repeat, _told)
+        for streams in args.streams:
+            firsts = {
+                side: [line["ttft_p50_ms"] for line in said if (line["streams"], line.get("side")) == (streams, side)] for side in sides
+            }
+            _told({"streams": streams, "figure": "ttft_p50_ms", **_later(firsts)})
+
+
+def _later(firsts: dict[str, list[float]]) -> dict[str, Any]:
+    """The median of each side's first tokens, and by how many milliseconds each of the others comes after the first side's."""
+    first, *others = firsts
+    after = {f"{other} - {first}": statistics.median(b - a for a, b in zip(firsts[first], firsts[other], strict=True)) for other in others}
+    return {"medians": {side: statistics.median(times) for side, times in firsts.items()}, "milliseconds": after}
+
+
+def _told(line: dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
