@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from postgres_servers import READER_PASSWORD, embedded_server, system_server
+from postgres_servers import READER_PASSWORD, embedded_server, named_programs, own_programs, server_of
 from psycopg.conninfo import make_conninfo
 
 from models.installed import InstalledModel
@@ -20,13 +20,22 @@ from models.library import Library
 
 pytest_plugins = ["watchdog"]
 ROOT = Path(__file__).resolve().parents[1]
+NAMED = named_programs()
 
 
-@pytest.fixture(scope="session", params=["embedded", "system"])
+@pytest.fixture(scope="session", params=["system", *NAMED])
+def postgres_programs(request: pytest.FixtureRequest) -> Path:
+    """Where a PostgreSQL has its programs: the machine's own, and those that are named."""
+    return NAMED.get(request.param) or own_programs()
+
+
+@pytest.fixture(scope="session", params=["embedded", "system", *NAMED])
 def postgres_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
     """A superuser's address of a server that is there for this session alone; beside it stands the user `reader` with a password."""
-    with {"embedded": embedded_server, "system": system_server}[request.param]() as dsn:
+    name = request.param
+    with embedded_server() if name == "embedded" else server_of(NAMED.get(name) or own_programs()) as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("SET password_encryption = 'scram-sha-256'")  # which before PostgreSQL 14 is not what it is anyway
             connection.execute(f"CREATE ROLE reader LOGIN PASSWORD '{READER_PASSWORD}'")
             connection.execute("SELECT pg_reload_conf()")
         yield dsn

@@ -1,9 +1,10 @@
-"""Real PostgreSQL servers: the embedded one, and the machine's own where there is one."""
+"""Real PostgreSQL servers: the embedded one, the machine's own where there is one, and those that ONDOL_TEST_POSTGRES_BIN names."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,25 @@ import pytest
 
 # A user that must say its password: the servers trust their own superuser.
 READER_PASSWORD = "p@ss:w/ord 비밀"
+
+
+def named_programs() -> dict[str, Path]:
+    """The folders that ONDOL_TEST_POSTGRES_BIN names, by the version of the server in them: `postgres-17`."""
+    folders = [Path(folder) for folder in os.environ.get("ONDOL_TEST_POSTGRES_BIN", "").split(os.pathsep) if folder]
+    return {f"postgres-{_version(folder)}": folder for folder in folders}
+
+
+def _version(folder: Path) -> str:
+    said = subprocess.run([folder / "postgres", "--version"], check=True, capture_output=True, text=True).stdout
+    return re.sub(r"\D*(\d+).*", r"\1", said.strip())
+
+
+def own_programs() -> Path:
+    """Where the machine's own PostgreSQL has its programs; the test is skipped where there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "")]
+    if not found[-1].name:
+        pytest.skip("this machine has no PostgreSQL of its own")
+    return found[-1].parent
 
 
 @contextlib.contextmanager
@@ -37,7 +57,7 @@ def embedded_server() -> Iterator[str]:
 
 
 class Cluster:
-    """A cluster of the machine's own PostgreSQL in a folder of its own, started and stopped at will."""
+    """A cluster in a folder of its own, started and stopped at will, of the PostgreSQL that has its programs in a folder."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self.programs, self.folder, self.data = programs, folder, folder / "data"
@@ -73,21 +93,18 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def system_cluster() -> Iterator[Cluster]:
+def cluster_of(programs: Path) -> Iterator[Cluster]:
     """Not started yet; its folder goes at the end."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "")]
-    if not found[-1].name:
-        pytest.skip("this machine has no PostgreSQL of its own")
     folder = Path(tempfile.mkdtemp(prefix="pg"))
     try:
-        yield Cluster(found[-1].parent, folder)
+        yield Cluster(programs, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def system_server() -> Iterator[str]:
-    with system_cluster() as cluster:
+def server_of(programs: Path) -> Iterator[str]:
+    with cluster_of(programs) as cluster:
         cluster.start()
         try:
             yield cluster.dsn

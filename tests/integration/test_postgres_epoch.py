@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 from ingest_world import World
 from postgres_history import Paths
-from postgres_servers import Cluster, system_cluster
+from postgres_servers import Cluster, cluster_of
 
 pytestmark = pytest.mark.slow
 
@@ -34,8 +35,10 @@ def move(cluster: Cluster, next_transaction: int) -> None:
 
 
 @pytest.fixture
-def at_the_edge() -> Iterator[Cluster]:
-    with system_cluster() as cluster:
+def at_the_edge(postgres_programs: Path) -> Iterator[Cluster]:
+    if not (postgres_programs / "pg_resetwal").exists():
+        pytest.skip(f"there is no pg_resetwal in {postgres_programs}")
+    with cluster_of(postgres_programs) as cluster:
         for step in STEPS:
             move(cluster, step)
         cluster.start()

@@ -10,7 +10,7 @@ from ingest_world import World
 from postgres_history import Paths, live
 
 ORDINARY = 3
-LONG = 200
+PARTS, LONG = 4, 50
 
 
 def _live(tmp_path: Path, database: str, count: int, first: int) -> Paths:
@@ -30,5 +30,6 @@ def test_after_each_sync_the_book_is_the_table(tmp_path, database):
 
 
 @pytest.mark.slow
-def test_after_each_sync_of_many_histories_the_book_is_the_table(tmp_path, database):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_after_each_sync_of_many_histories_the_book_is_the_table(tmp_path, database, part):
     _live(tmp_path, database, LONG, first=random.SystemRandom().randrange(1_000, 1_000_000))
