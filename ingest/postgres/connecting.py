@@ -14,7 +14,8 @@ CONNECT_SECONDS = 10
 
 def connect(dsn: Dsn, *, seconds: int = CONNECT_SECONDS, autocommit: bool = False) -> psycopg.Connection[Any]:
     """Blocking, `seconds` (2 or more) at most for each address. What goes wrong is an `OndolError` without the password."""
-    given = {"connect_timeout": str(seconds), "application_name": "ondol", **dsn.parameters, "client_encoding": "UTF8"}
+    # Another encoding is for databases that don't know their own (SQL_ASCII): what they send is then read in it.
+    given = {"connect_timeout": str(seconds), "application_name": "ondol", "client_encoding": "UTF8", **dsn.parameters}
     if dsn.password:
         given["password"] = dsn.password
     try:

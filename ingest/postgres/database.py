@@ -25,7 +25,7 @@ from app.core.errors import Deadline, OndolError, UpstreamError
 from ingest.documents import Document
 from ingest.postgres import catalogue
 from ingest.postgres.connecting import CONNECT_SECONDS, connect
-from ingest.postgres.dsn import Dsn, denied, query_fault
+from ingest.postgres.dsn import Dsn, denied, not_in, query_fault
 from ingest.postgres.ground import ground
 from ingest.postgres.plan import Plan, TableInfo
 from ingest.postgres.row import row_document, row_key
@@ -99,6 +99,8 @@ class Database:
             ) from None
         except psycopg.Error as error:
             raise query_fault(error, self.dsn, what) from None
+        except UnicodeDecodeError as error:
+            raise not_in(error.encoding, what) from None
 
     def tables(self) -> list[Named]:
         """(schema, name, whether it is on the search path) of every table and view."""

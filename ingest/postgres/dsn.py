@@ -54,7 +54,9 @@ class Dsn:
 
 def parse_dsn(given: str) -> Dsn:
     """BadRequest where the text is no connection string; the message never repeats it."""
-    text = re.sub(r"^\s*postgres(?:ql)?(?:\+\w+)?://", "postgresql://", given)
+    text = re.sub(r"^postgres(?:ql)?(?:\+\w+)?://", "postgresql://", given.strip())
+    if text.startswith("postgresql://"):
+        text = text.replace(" ", "%20")  # of a database's name, as it is typed
     if not text.startswith("postgresql://") and "=" not in text:
         raise BadRequest("This is not a PostgreSQL address.", hint=f"Write {_FORMS}.", param="dsn")
     try:
@@ -105,12 +107,24 @@ _CONNECT_FAULTS: tuple[tuple[str, str, str, str], ...] = (
         "{at} lets {user} not in from this computer.",
         "Its administrator allows it with a line in pg_hba.conf (or TLS is needed: add ?sslmode=require).",
     ),
-    (r'role ".*" does not exist', "user_unknown", "There is no user {user} at {at}.", "Check the name before the colon."),
+    (r'role ".*" does not exist|롤.*(없|존재하지)', "user_unknown", "There is no user {user} at {at}.", "Check the name before the colon."),
+    (
+        r"invalid response to SSL|expected authentication request",
+        "not_postgresql",
+        "What answers at {at} is no PostgreSQL.",
+        "Check the port.",
+    ),
     (
         r"SSL|TLS|certificate",
         "database_tls",
-        "{at} and this computer don't agree about TLS: {said}",
+        "{at} and this computer don't agree about TLS: {said}.",
         "Set sslmode (disable, require or verify-full) and, for a private authority, sslrootcert.",
+    ),
+    (
+        r"no password supplied",
+        "password_missing",
+        "{at} asks {user} for a password, and there is none.",
+        "Give it in the address, in PGPASSWORD or in ~/.pgpass.",
     ),
     (
         r"password|authentication|인증",
@@ -124,20 +138,35 @@ _CONNECT_FAULTS: tuple[tuple[str, str, str, str], ...] = (
 
 def connect_fault(error: Exception, dsn: Dsn) -> OndolError:
     """What went wrong on the way to a database, with what to do. libpq gives no codes here, only words."""
-    said = dsn.hide(" ".join(str(error).split()))
+    said = dsn.hide(" ".join(str(error).split())).rstrip(".")
     for pattern, code, message, hint in _CONNECT_FAULTS:
         if re.search(pattern, said):
             kind = Deadline if code == "database_timeout" else UpstreamError
             return kind(message.format(at=dsn.connection, user=dsn.user, said=said), hint=hint, code=code)
-    return UpstreamError(f"{dsn.connection} can't be reached: {said}", hint="Check the address.", code="database_unreachable")
+    return UpstreamError(f"{dsn.connection} can't be reached: {said}.", hint="Check the address.", code="database_unreachable")
 
 
 def denied(dsn: Dsn, table: str, said: str = "") -> OndolError:
     """The user may not read a table: who grants it, and how."""
-    grants = f"GRANT SELECT ON {table} TO {dsn.user};"
-    if re.search("schema|스키마", said):
-        grants = f"GRANT USAGE ON SCHEMA {table.split('.', maxsplit=1)[0]} TO {dsn.user}; {grants}"
+    parts, user = [_identifier(part) for part in table.split(".", maxsplit=1)], _identifier(dsn.user)
+    grants = f"GRANT SELECT ON {'.'.join(parts)} TO {user};"
+    if parts[0] != "public" or re.search("schema|스키마", said):
+        grants = f"GRANT USAGE ON SCHEMA {parts[0]} TO {user}; {grants}"
     return UpstreamError(f"{dsn.user} may not read {table}.", hint=f"Its owner allows it with: {grants}", code="permission_denied")
+
+
+def _identifier(name: str) -> str:
+    """A name as a statement takes it."""
+    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+
+
+def not_in(encoding: str, table: str) -> OndolError:
+    """A database that does not know how its text is written has sent some that can't be read in this encoding."""
+    return UpstreamError(
+        f"{table} holds text that is not {encoding.upper()}, and its database does not say what it is (SQL_ASCII).",
+        hint="Add it to the address: ?client_encoding=UHC for Korean Windows (CP949), EUC_KR, LATIN1.",
+        code="database_encoding",
+    )
 
 
 def query_fault(error: psycopg.Error, dsn: Dsn, table: str) -> OndolError:
@@ -148,6 +177,9 @@ def query_fault(error: psycopg.Error, dsn: Dsn, table: str) -> OndolError:
             return denied(dsn, table, said)
         case "57014":
             return Deadline(f"{table} took too long to read.", hint="Try again when the database has less to do, or ingest a smaller view.")
+        case "22021":
+            found = re.search(r'"(\w+)"', said)
+            return not_in(found[1] if found else "UTF-8", table)
         case "55P03":
             return Deadline(f"{table} is locked by somebody else.", hint="Try again later.")
         case state if state is None or state.startswith(("08", "57P")):

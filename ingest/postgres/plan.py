@@ -181,7 +181,16 @@ def make_plan(table: TableInfo, wishes: Wishes | None = None) -> tuple[Plan, lis
 
 
 def _key(table: TableInfo, wishes: Wishes, by_name: Mapping[str, ColumnInfo]) -> tuple[str, ...]:
-    chosen = wishes.key or (table.keys[0] if table.keys else ())
+    usable = [key for key in table.keys if not any(by_name[name].bytes or by_name[name].category == "A" for name in key)]
+    chosen = wishes.key or (usable[0] if usable else ())
+    if not chosen and table.keys:
+        key = ", ".join(table.keys[0])
+        raise BadRequest(
+            f"The key {key} of {table.full_name} is of bytes or arrays, which can't name a row.",
+            hint="Name other columns with --key, or give a query that writes it as text: SELECT encode(id, 'hex') AS key, ...",
+            param="key",
+            code="no_key",
+        )
     if not chosen:
         what = "The query" if table.query else table.full_name
         without = "needs columns" if table.query else "has no primary key (or unique index over columns that are never null)"
@@ -203,7 +212,7 @@ def _why_not(column: ColumnInfo, hidden: set[str]) -> str:
         return "it may not be read"
     if column.name in hidden:
         return "by its name it holds secrets (name it with --text to take it all the same)"
-    return "it holds bytes" if column.bytes else "it is not text"
+    return "it holds bytes" if column.bytes else "its type is not read by itself (name it with --text to take it all the same)"
 
 
 def fields(template: str, what: str = "title") -> list[str]:

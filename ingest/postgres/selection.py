@@ -15,11 +15,9 @@ Named = tuple[str, str, bool]
 
 def choose_table(wanted: str, tables: Sequence[Named]) -> tuple[str, str]:
     """(schema, name) of the table meant. NotFound names the nearest."""
+    if (found := _exactly(wanted, tables)) is not None:
+        return found
     bare = _bare(wanted)
-    for spelled in (bare, bare.lower()):
-        for schema, name, visible in tables:
-            if spelled == f"{schema}.{name}" or (visible and spelled == name):
-                return schema, name
     elsewhere = [f"{schema}.{name}" for schema, name, _ in tables if bare == name]
     every = [name if visible else f"{schema}.{name}" for schema, name, visible in tables]
     near = elsewhere or difflib.get_close_matches(bare, every, 3, 0.5)
@@ -31,7 +29,9 @@ def choose_tables(wanted: Sequence[str], schemas: Sequence[str], tables: Sequenc
     """(schema, name, whether it was named itself) of all tables meant, each once. NotFound: a name, pattern or schema that nothing has."""
     found: dict[tuple[str, str], bool] = {}
     for one in wanted:
-        if re.search(r"[*?\[]", one):
+        if (exact := _exactly(one, tables)) is not None:
+            found[exact] = True
+        elif re.search(r"[*?\[]", one):
             bare = _bare(one)
             matching = [
                 (schema, name)
@@ -73,8 +73,18 @@ def wish_of(given: Iterable[str], tables: Sequence[tuple[str, str]], option: str
     return {table: own.get(table, of_all) for table in tables}
 
 
+def _exactly(wanted: str, tables: Sequence[Named]) -> tuple[str, str] | None:
+    """The table that is called so, as it stands, without quotes, or in small letters: also one whose name holds quotes or stars."""
+    bare = _bare(wanted)
+    for spelled in (wanted, bare, bare.lower()):
+        for schema, name, visible in tables:
+            if spelled == f"{schema}.{name}" or (visible and spelled == name):
+                return schema, name
+    return None
+
+
 def _bare(wanted: str) -> str:
-    return re.sub(r'"([^"]+)"', r"\1", wanted)
+    return re.sub(r'"((?:[^"]|"")+)"', lambda quoted: quoted[1].replace('""', '"'), wanted)
 
 
 def _some(tables: Sequence[Named]) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from app.core.errors import BadRequest, NotFound
 from ingest.postgres.plan import ColumnInfo, Parent, TableInfo, Wishes, label_columns, make_plan
-from ingest.postgres.selection import choose_tables, wish_of
+from ingest.postgres.selection import choose_table, choose_tables, wish_of
 from ingest.postgres.spool import KeySpool
 
 TABLES = [("public", "orders", True), ("public", "old_orders", True), ("sales", "orders", False), ("sales", "leads", False)]
@@ -25,6 +25,15 @@ def test_a_schema_or_pattern_that_nothing_has_is_an_error_that_names_what_there_
         choose_tables([], ["sale"], TABLES)
     with pytest.raises(NotFound, match="leads"):
         choose_tables(["x*"], [], TABLES)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"), [("star*", "star*"), ("br[a]", '"br[a]"'), ('we"ird.name', '"we""ird.name"'), ('the "big" one', 'public.the "big" one')]
+)
+def test_a_name_of_quotes_stars_and_brackets_is_that_table(name, typed):
+    tables = [("public", name, True), ("public", "bra", True), ("public", "stars", True)]
+    assert choose_tables([typed], [], tables) == [("public", name, True)]
+    assert choose_table(f"public.{name}", tables) == ("public", name)
 
 
 def test_a_wish_is_of_one_table_or_of_all_others():
