@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from app.core.errors import StoreNotFound
+from ingest.documents import came_from
 from ingest.index import book_view
 
 Cited = tuple[str, str]
@@ -66,9 +67,3 @@ def _group(connection: sqlite3.Connection, source: int, held: dict[Cited, str]) 
         files = json.dumps(sorted({file for _, id in held for file in came_from(id)}))
         stamps = {file: json.loads(stamp) for file, stamp in connection.execute(_STAMPS, (source, files))}
     return Group(next(iter(held))[0], source, kind, json.loads(spec), rule or "", held, stamps, bool(folder))
-
-
-def came_from(id: str) -> list[str]:
-    """The files that a document may have come from: its id, or a part of it before a `#`, the longest first."""
-    cuts = [at for at, mark in enumerate(id) if mark == "#"]
-    return [id, *(id[:at] for at in reversed(cuts))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -50,6 +50,13 @@ class Failed(msgspec.Struct, frozen=True):
 
     item: str
     reason: str
+
+
+def came_from(id: str) -> Iterator[str]:
+    """The files that a document or an item may be of: its id, then each part of it before a `#`, which a path may hold too."""
+    while id:
+        yield id
+        id = id.rpartition("#")[0]
 
 
 def tidy(text: str) -> str:

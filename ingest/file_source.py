@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import NotFound
-from ingest.documents import Failed
-from ingest.files import FoundFile, Walked, find, owner
+from ingest.documents import Failed, came_from
+from ingest.files import FoundFile, Walked, find
 from ingest.readers.registry import Readers
 from ingest.reading.client import Reading
 from ingest.reading.wire import Outcome, Wanted
@@ -103,7 +103,8 @@ class _Memory:
         return memory
 
     def owner(self, document_id: str) -> str | None:
-        return owner(document_id, self._files)
+        """The file that a document came from."""
+        return next((file for file in came_from(document_id) if file in self._files), None)
 
     def documents(self, file: FoundFile) -> list[str]:
         return self._documents.get(file.id, [])

@@ -189,16 +189,6 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def owner(document_id: str, files: dict[str, object] | set[str]) -> str | None:
-    """The file that a document came from: its id, or the longest part of it before a `#` that is one of the files."""
-    at = len(document_id)
-    while at > 0:
-        if document_id[:at] in files:
-            return document_id[:at]
-        at = document_id.rfind("#", 0, at)
-    return None
-
-
 def _hidden(name: str, status: os.stat_result | None) -> bool:
     attributes = getattr(status, "st_file_attributes", 0) if status else 0
     return name.startswith((".", "~$")) or bool(attributes & stat.FILE_ATTRIBUTE_HIDDEN)

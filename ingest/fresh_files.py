@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.records import Freshness
-from ingest.cited import came_from
+from ingest.documents import came_from
 
 MOST_HASHED = 20_000_000
 """Bytes of a file that is read again to see whether it only seems to have changed."""

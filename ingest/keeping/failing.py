@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from ingest.book.source_rows import FailedBefore
+from ingest.documents import came_from
 from ingest.keeping.schedule import may_try
 
 Retry = bool | Collection[str]
@@ -22,7 +23,7 @@ class Failing:
         self._retry, self._now = retry, now
         self._of_file: dict[str, list[FailedBefore]] = {}
         for failed in before:
-            for file in _files(failed.item):
+            for file in came_from(failed.item):
                 self._of_file.setdefault(file, []).append(failed)
 
     def holds_back(self, file: str, version: str) -> bool:
@@ -36,8 +37,3 @@ class Failing:
     def _must_wait(self, file: str, one: FailedBefore) -> bool:
         asked = self._retry if isinstance(self._retry, bool) else one.item in self._retry or file in self._retry
         return not asked and not may_try(one.last_at, one.next_at, self._now)
-
-
-def _files(item: str) -> list[str]:
-    """The files that an item may be of: `path#record`, and a path may hold the sign too."""
-    return [item, *(item[:at] for at, sign in enumerate(item) if sign == "#")]
