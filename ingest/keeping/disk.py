@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -25,10 +26,13 @@ class DiskUse(msgspec.Struct, frozen=True):
 
 def disk_use(home: Home) -> DiskUse:
     """As it is now; what goes away meanwhile counts as nothing."""
-    import shutil
-
     beside = (home.book, *(home.book.with_name(home.book.name + end) for end in ("-wal", "-shm")))
-    return DiskUse(sum(map(_size, beside)), _below(home.index), _below(home.cache), shutil.disk_usage(home.root).free)
+    return DiskUse(sum(map(_size, beside)), _below(home.index), _below(home.cache), free_bytes(home))
+
+
+def free_bytes(home: Home) -> int:
+    """What may still be written beside the data."""
+    return shutil.disk_usage(home.root).free
 
 
 def spell(count: float) -> str:

@@ -7,7 +7,6 @@ runs. A kill at any moment leaves the book as before or as after.
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -23,12 +22,13 @@ from ingest.book import content
 from ingest.book.content import Place
 from ingest.book.engine import open_book, translated, update_book
 from ingest.book.schema import generations, stores
-from ingest.book.writer import open_writer, prune_outbox
+from ingest.book.writer import prune_outbox
 from ingest.index import book_view, directory
 from ingest.index.files import taken_in
 from ingest.index.matrix_file import sweep_matrices
-from ingest.keeping.disk import DiskUse, disk_use, spell
-from ingest.report import OnEvent, Waiting
+from ingest.keeping.disk import DiskUse, disk_use, free_bytes, spell
+from ingest.opened import open_store
+from ingest.report import OnEvent
 
 WORTH = 0.02
 """The share of empty pages below which the book isn't written anew."""
@@ -43,7 +43,7 @@ class Vacuumed(msgspec.Struct, frozen=True):
     rewritten: bool
 
 
-def vacuum(home: Home, on_event: OnEvent, free: Callable[[Home], int] | None = None) -> Vacuumed:
+def vacuum(home: Home, on_event: OnEvent, free: Callable[[Home], int] = free_bytes) -> Vacuumed:
     """Give back what can be given. DiskFull where there is too little room to write the book anew: nothing of it has changed then."""
     if not home.book.exists():
         raise StoreNotFound("Nothing has been ingested yet.", hint="Run `ondol ingest files PATH --into STORE` first.")
@@ -51,7 +51,7 @@ def vacuum(home: Home, on_event: OnEvent, free: Callable[[Home], int] | None = N
     before = disk_use(home)
     known = _clean(home, on_event)
     _sweep(home, known)
-    rewritten = _rewrite(home, (free or _free)(home))
+    rewritten = _rewrite(home, free(home))
     return Vacuumed(before, disk_use(home), rewritten)
 
 
@@ -60,9 +60,8 @@ def _clean(home: Home, on_event: OnEvent) -> set[int]:
     with open_book(home.book) as book, book.read() as connection:
         names = list(connection.execute(select(stores.c.name).order_by(stores.c.name)).scalars())
     for name in names:
-        waits = lambda holder, name=name: on_event(Waiting(name, holder))  # noqa: E731
         try:
-            with open_writer(home, name, create=False, on_wait=waits) as writer:
+            with open_store(home, name, on_event, create=False) as writer:
                 with translated(), writer.engine.begin() as connection:
                     mine = list(connection.execute(select(generations.c.id).where(generations.c.store_id == writer.store_id)).scalars())
                     for id in mine:
@@ -117,7 +116,3 @@ def _ours() -> Iterator[None]:
         if "locked" in str(error) or "busy" in str(error):
             raise NotReady("The book is being written by another process.", hint="Try again when that has ended.") from None
         raise foreign(error) from error
-
-
-def _free(home: Home) -> int:
-    return shutil.disk_usage(home.root).free
