@@ -26,7 +26,7 @@ from ingest.keeping.child import Child, Ended
 from ingest.keeping.events import FolderEvents
 from ingest.keeping.kept import Kept, Key, read_kept, record_dead
 from ingest.keeping.schedule import back_off
-from ingest.keeping.settling import Settling
+from ingest.keeping.settling import LONGEST_SECONDS, QUIET_SECONDS, Settling
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +38,16 @@ _TRY_LATER = 75
 
 
 class Pace(NamedTuple):
-    """How quickly a keeper looks, and how long it waits. `settle`: files younger than this are still being written."""
+    """How quickly a keeper looks, in seconds; how many runs go on at once.
+
+    `stuck`: a run that says nothing for so long is ended. A folder that changes is run once it was `quiet` for so long,
+    or in motion for the `longest` time.
+    """
 
     look: float = LOOK_SECONDS
     stuck: float = STUCK_SECONDS
-    quiet: float = 2.0
-    longest: float = 60.0
+    quiet: float = QUIET_SECONDS
+    longest: float = LONGEST_SECONDS
     at_once: int = due.AT_ONCE
 
 

@@ -14,7 +14,7 @@ LONGEST_SECONDS = 60.0
 class Settling(Generic[K]):
     """First and last change of each thing that has changed since it was last taken."""
 
-    def __init__(self, quiet: float = QUIET_SECONDS, longest: float = LONGEST_SECONDS) -> None:
+    def __init__(self, quiet: float, longest: float) -> None:
         self._quiet, self._longest = quiet, longest
         self._changes: dict[K, tuple[float, float]] = {}
 
