@@ -18,7 +18,7 @@ from app.core.errors import Conflict, NotFound, NotReady, OndolError, StoreNotFo
 from app.core.locks import FileLock
 from app.core.paths import Home
 from ingest.book import generations, queries
-from ingest.book.engine import open_book, open_writable, translated
+from ingest.book.engine import open_book, translated, writing
 from ingest.book.generations import BUILDING, CURRENT, LEFT, PREVIOUS, Missing, Stage
 from ingest.book.schema import stores
 from ingest.book.writer import Writer, open_writer
@@ -109,7 +109,7 @@ def renew(home: Home, store: str, tools: Tools, on_event: OnEvent) -> bool:
     wanted = tools.fingerprints()
     if wanted is None or not home.book.exists():
         return False
-    with _opened(home) as engine:
+    with writing(home) as engine:
         with translated(), engine.begin() as connection:
             id = connection.execute(stores.select().where(stores.c.name == store)).scalar()
             found = generations.stages(connection, id) if id is not None else {}
@@ -160,15 +160,6 @@ def step_back(home: Home, store: str, tools: Tools, on_event: OnEvent) -> Stage:
 def _to_build(found: dict[str, Stage], wanted: frozenset[str]) -> bool:
     current, left = found.get(CURRENT), found.get(LEFT)
     return current is not None and current.fingerprint not in wanted and not (left is not None and left.fingerprint in wanted)
-
-
-@contextmanager
-def _opened(home: Home) -> Iterator[Engine]:
-    engine = open_writable(home.book, home.locks)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _finish(build: _Build) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 
 from app.core.errors import Conflict, DiskFull, NotReady, OndolError, StoreNotFound, foreign
 from app.core.locks import FileLock
+from app.core.paths import Home
 
 HEAD = "0002"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -85,6 +86,16 @@ def open_writable(path: Path, locks: Path) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+@contextlib.contextmanager
+def writing(home: Home) -> Iterator[Engine]:
+    """A home's book, open for writing until the block ends."""
+    engine = open_writable(home.book, home.locks)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def update_book(path: Path, locks: Path) -> None:

@@ -20,7 +20,7 @@ from app.core.locks import FileLock
 from app.core.paths import Home
 from ingest.book import content, held, source_rows
 from ingest.book.content import Batch, Place, Ready, slices
-from ingest.book.engine import open_writable, translated
+from ingest.book.engine import translated, writing
 from ingest.book.held import Held
 from ingest.book.queries import no_such_store
 from ingest.book.schema import chunks, documents, generations, outbox, sources, stores, vectors
@@ -71,12 +71,9 @@ def open_writer(
     """
     if not _NAME.fullmatch(store):
         raise BadRequest(f"\"{store}\" can't be a store's name.", hint="Use letters, digits, dots and dashes, at most 64.", param="store")
-    with FileLock(home.locks / f"store-{store}.lock", who=f"a run of ingest into {store}", on_wait=on_wait, wait=None if wait else 0):
-        engine = open_writable(home.book, home.locks)
-        try:
-            yield Writer(engine, store, create=create)
-        finally:
-            engine.dispose()
+    lock = FileLock(home.locks / f"store-{store}.lock", who=f"a run of ingest into {store}", on_wait=on_wait, wait=None if wait else 0)
+    with lock, writing(home) as engine:
+        yield Writer(engine, store, create=create)
 
 
 class Writer:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.core.paths import Home
 from ingest import forgetting
 from ingest.book import queries, source_rows
-from ingest.book.engine import open_book, open_writable, translated, update_book
+from ingest.book.engine import open_book, translated, update_book, writing
 from ingest.book.schema import sources, stores
 from ingest.keeping.schedule import from_plain, make_schedule
 
@@ -21,20 +21,16 @@ def choose(home: Home, store: str, source: str | None, every: str, cron: str, *,
         named = forgetting.named(queries.known_sources(connection, store), store, source)
     made = {kind: make_schedule(every, cron, on_change=on_change, kind=kind, now=time.time()) for _, kind, _, _ in named}
     wanted = {name for _, _, name, _ in named}
-    engine = open_writable(home.book, home.locks)
-    try:
-        with translated(), engine.begin() as connection:
-            query = select(sources.c.id, sources.c.kind, sources.c.name, sources.c.schedule).join(stores, stores.c.id == sources.c.store_id)
-            told = []
-            for row in connection.execute(query.where(stores.c.name == store).order_by(sources.c.id)).all():
-                if row.name not in wanted:
-                    continue
-                chosen = made.get(row.kind)
-                if chosen is not None or never:
-                    source_rows.schedule(connection, row.id, chosen)
-                else:
-                    chosen = from_plain(row.schedule)
-                told.append((row.name, chosen.words if chosen else ""))
-            return told
-    finally:
-        engine.dispose()
+    told = []
+    with writing(home) as engine, translated(), engine.begin() as connection:
+        query = select(sources.c.id, sources.c.kind, sources.c.name, sources.c.schedule).join(stores, stores.c.id == sources.c.store_id)
+        for row in connection.execute(query.where(stores.c.name == store).order_by(sources.c.id)).all():
+            if row.name not in wanted:
+                continue
+            chosen = made.get(row.kind)
+            if chosen is not None or never:
+                source_rows.schedule(connection, row.id, chosen)
+            else:
+                chosen = from_plain(row.schedule)
+            told.append((row.name, chosen.words if chosen else ""))
+    return told

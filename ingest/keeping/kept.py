@@ -13,7 +13,7 @@ import msgspec
 
 from app.core.paths import Home
 from ingest.book import source_rows
-from ingest.book.engine import open_writable, translated
+from ingest.book.engine import translated, writing
 from ingest.book.schema import sources, stores
 from ingest.index import book_view
 from ingest.keeping.schedule import Past, Schedule, from_plain
@@ -77,19 +77,11 @@ def past(row: Any) -> Past:
 
 def record_dead(home: Home, key: Key, reason: str, now: float) -> None:
     """Write down that a run ended without a word (killed, or it never began), so that it counts."""
-    engine = open_writable(home.book, home.locks)
-    try:
-        with translated(), engine.begin() as connection:
-            found = connection.execute(
-                sources.select()
-                .join(stores, stores.c.id == sources.c.store_id)
-                .where(stores.c.name == key.store, sources.c.name == key.name)
-            ).first()
-            if found is not None and not source_rows.alive(found.runner):
-                summary = {**(found.last_summary or {}), "error": reason}
-                source_rows.finish(connection, found.id, summary, None, now)
-    finally:
-        engine.dispose()
+    with writing(home) as engine, translated(), engine.begin() as connection:
+        mine = (stores.c.name == key.store, sources.c.name == key.name)
+        found = connection.execute(sources.select().join(stores, stores.c.id == sources.c.store_id).where(*mine)).first()
+        if found is not None and not source_rows.alive(found.runner):
+            source_rows.finish(connection, found.id, {**(found.last_summary or {}), "error": reason}, None, now)
 
 
 def _plain(text: Any) -> dict[str, Any]:
