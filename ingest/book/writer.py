@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
@@ -23,12 +23,12 @@ from ingest.book.content import Batch, Place, Ready, slices
 from ingest.book.engine import translated, writing
 from ingest.book.held import Held
 from ingest.book.queries import no_such_store
-from ingest.book.schema import chunks, documents, generations, outbox, sources, stores, vectors
+from ingest.book.schema import chunks, generations, outbox, sources, stores, vectors
 from ingest.book.source_rows import FailedBefore
 from ingest.documents import Failed
 from ingest.keeping.schedule import Schedule
 
-__all__ = ["Batch", "Generation", "Known", "Ready", "SourceRow", "Writer", "open_writer", "prune_outbox"]
+__all__ = ["Batch", "Generation", "Ready", "SourceRow", "Writer", "open_writer", "prune_outbox"]
 
 _NAME = re.compile(r"\w(?:[\w.\- ]{0,62}\w)?")
 
@@ -52,13 +52,6 @@ class SourceRow:
     name: str
     spec: dict[str, Any]
     state: dict[str, Any]
-
-
-class Known(NamedTuple):
-    """What the store holds of a document: compared with what the source says now."""
-
-    content_hash: str
-    source_id: int
 
 
 @contextlib.contextmanager
@@ -174,13 +167,6 @@ class Writer:
         """Change what is needed to run a source again."""
         with self._change() as connection:
             connection.execute(update(sources).where(sources.c.id == source_id).values(spec=dict(spec)))
-
-    def known(self) -> dict[str, Known]:
-        """Every document of the store by its id."""
-        with self._look() as connection:
-            columns = (documents.c.id, documents.c.content_hash, documents.c.source_id)
-            rows = connection.execute(select(*columns).where(documents.c.store_id == self.store_id))
-            return {row[0]: Known(row[1], row[2]) for row in rows}
 
     def find(self, ids: Sequence[str]) -> dict[str, Held]:
         """Those of the ids that the store holds."""
