@@ -18,6 +18,7 @@ from ingest.chunking import ChunkOptions, chunk, embedded_text
 from ingest.documents import Document
 from ingest.embedders import Tools
 from ingest.embedding import Embedding, Made, awaited
+from ingest.options import Labels
 from ingest.report import Counts
 from ingest.source_state import LOOSE, SourceState
 
@@ -26,14 +27,6 @@ if TYPE_CHECKING:  # numpy comes with it: a run that embeds nothing doesn't wait
 
 AHEAD = 2
 """Batches that may wait for their vectors while the next one is read and cut."""
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What a source's documents carry: who may see them, and whether they may leave this machine."""
-
-    access: tuple[str, ...]
-    may_leave: bool
 
 
 @dataclass

@@ -20,7 +20,7 @@ from app.core.records import Freshness
 from ingest.chunking import ChunkOptions
 from ingest.cited import Cited, Group, groups
 from ingest.fresh_files import look_at_files
-from ingest.options import rule_of
+from ingest.options import Labels, rule_of
 
 if TYPE_CHECKING:  # the driver of PostgreSQL comes with it: a server whose stores hold files alone never loads it
     from ingest.postgres.fresh import Rows
@@ -71,7 +71,7 @@ class FreshnessChecker:
         from ingest.postgres.dsn import Dsn
 
         place = Dsn(group.spec["dsn"]).secret_name
-        rules = [rule_of(self._chunk, group.spec.get("access", ()), bool(group.spec.get("may_leave")))]
+        rules = [rule_of(self._chunk, Labels.of(group.spec))]
         rules += [group.rule] if group.rule and group.rule not in rules else []
         if timer := self._timers.pop(place, None):
             timer.cancel()

@@ -12,7 +12,7 @@ from ingest.documents import Failed
 from ingest.embedders import Tools
 from ingest.generations import prepare
 from ingest.index.files import taken_in
-from ingest.options import Options
+from ingest.options import Labels, Options
 from ingest.report import ItemFailed, OnEvent, Report, Waiting
 from ingest.run import Run
 
@@ -36,10 +36,10 @@ class Runs:
         """A run over a source, made or known. Its labels stay as they were, unless new ones are given."""
         options = self._options
         prepare(self._writer, self._tools, self._on_event)
-        before = next((row.spec for row in self._writer.sources() if (row.kind, row.name) == (kind, name)), {})
+        before = Labels.of(next((row.spec for row in self._writer.sources() if (row.kind, row.name) == (kind, name)), {}))
         labels = {
-            "access": before.get("access", []) if options.access is None else list(options.access),
-            "may_leave": before.get("may_leave", False) if options.may_leave is None else options.may_leave,
+            "access": list(before.access if options.access is None else options.access),
+            "may_leave": before.may_leave if options.may_leave is None else options.may_leave,
         }
         source = self._writer.source(kind, name, {**spec, **labels})
         if options.schedule is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -39,6 +40,19 @@ class Options:
     wait: bool = True
 
 
-def rule_of(cut: ChunkOptions, access: Sequence[str], may_leave: bool) -> str:
+@dataclass(frozen=True)
+class Labels:
+    """What a source's documents carry: who may see them, and whether they may leave this machine."""
+
+    access: tuple[str, ...] = ()
+    may_leave: bool = False
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> Labels:
+        """Of a source, as the book remembers it."""
+        return cls(tuple(spec.get("access", ())), bool(spec.get("may_leave", False)))
+
+
+def rule_of(cut: ChunkOptions, labels: Labels) -> str:
     """How documents become what the store holds of them: with another rule all of them are made anew."""
-    return msgspec.json.encode((RULE, msgspec.to_builtins(cut), tuple(access), may_leave)).decode()
+    return msgspec.json.encode((RULE, msgspec.to_builtins(cut), labels.access, labels.may_leave)).decode()

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from app.core.errors import OndolError
-from ingest.batches import AHEAD, Batches, Labels
+from ingest.batches import AHEAD, Batches
 from ingest.book.held import PORTION, Held, Seen
 from ingest.book.writer import SourceRow, Writer
 from ingest.deletions import guard, unseen
 from ingest.documents import Document, Failed, content_hash
 from ingest.embedders import Tools
 from ingest.keeping.failing import Failing
-from ingest.options import Options, rule_of
+from ingest.options import Labels, Options, rule_of
 from ingest.report import Committed, Counts, Finished, ItemFailed, Notice, OnEvent, Report, Started
 from ingest.source_state import LOOSE, SourceState
 
@@ -37,8 +37,8 @@ class Run:
     def __init__(self, writer: Writer, source: SourceRow, tools: Tools, options: Options, on_event: OnEvent) -> None:
         self._writer, self._source, self._options, self._on_event = writer, source, options, on_event
         self._memory = SourceState(writer, source, reread=options.reread)
-        labels = Labels(tuple(source.spec.get("access", ())), bool(source.spec.get("may_leave", False)))
-        self.rule = rule_of(options.chunk, labels.access, labels.may_leave)
+        labels = Labels.of(source.spec)
+        self.rule = rule_of(options.chunk, labels)
         self.counts = Counts()
         self._batches = Batches(writer, source.id, labels, tools, options.batch_chunks, self.counts, self._memory)
         self._failing = Failing(writer.failed_before(source.id).values(), options.retry, time.time())
