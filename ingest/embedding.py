@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING
 
@@ -61,17 +61,24 @@ class Embedding:
 
     def _embedded(self, embedder: Embedder, texts: Mapping[str, str]) -> Made:
         made: Made = {}
-        # Near lengths together: a batch is padded to its longest.
-        hashes = sorted(texts, key=lambda one: len(texts[one]))
-        for at in range(0, len(hashes), SLICE):
-            if self._closed.is_set():
-                raise CancelledError
-            some = hashes[at : at + SLICE]
-            matrix = embedder.passages([texts[hash] for hash in some]).astype("<f4")
-            if matrix.shape != (len(some), embedder.info.dimensions):
-                raise OndolError(f"The embedder {embedder.info.model} returned vectors of shape {matrix.shape} for {len(some)} texts.")
-            made.update((hash, row.tobytes()) for hash, row in zip(some, matrix, strict=True))
-        return made
+        slices = embedded(embedder, texts, SLICE)
+        while not self._closed.is_set():
+            if (some := next(slices, None)) is None:
+                return made
+            made |= some
+        raise CancelledError
+
+
+def embedded(embedder: Embedder, texts: Mapping[str, str], portion: int) -> Iterator[Made]:
+    """The vectors of texts by their hashes, so many at a time. OndolError: they are not of the embedder's own shape."""
+    # Near lengths together: a batch is padded to its longest.
+    hashes = sorted(texts, key=lambda one: len(texts[one]))
+    for at in range(0, len(hashes), portion):
+        some = hashes[at : at + portion]
+        matrix = embedder.passages([texts[hash] for hash in some]).astype("<f4")
+        if matrix.shape != (len(some), embedder.info.dimensions):
+            raise OndolError(f"The embedder {embedder.info.model} returned vectors of shape {matrix.shape} for {len(some)} texts.")
+        yield {hash: row.tobytes() for hash, row in zip(some, matrix, strict=True)}
 
 
 def awaited(future: Future[Made]) -> Made:

@@ -19,11 +19,12 @@ from app.core.locks import FileLock
 from app.core.paths import Home
 from ingest.book import generations, queries
 from ingest.book.engine import open_book, translated, writing
-from ingest.book.generations import BUILDING, CURRENT, LEFT, PREVIOUS, Missing, Stage
+from ingest.book.generations import BUILDING, CURRENT, LEFT, PREVIOUS, Stage
 from ingest.book.schema import stores
 from ingest.book.writer import Writer, open_writer
 from ingest.chunking import embedded_text
 from ingest.embedders import Tools
+from ingest.embedding import embedded
 from ingest.report import Event, OnEvent, Waiting
 from models.embedder import Embedder
 
@@ -201,23 +202,13 @@ class _Build:
                 after, found = 0, False
                 continue
             after, found = some[-1].pk, True
-            for made in self._embedded(some):
+            texts = {one.text_hash: embedded_text(one.title, one.heading, one.text) for one in some}
+            for made in embedded(self._embedder, texts, PORTION):
                 with self._change() as connection:
                     if not generations.add(connection, self._store_id, self.stage.id, made, time.time()):
                         raise StoreNotFound(f'The store "{self.store}" was forgotten or embedded anew by another process meanwhile.')
                 done += len(made)
                 self.tell(Renewing(self.store, self.stage.model, min(done, total), total))
-
-    def _embedded(self, some: list[Missing]) -> Iterator[dict[str, bytes]]:
-        """Portions of near lengths, each text once."""
-        texts = {one.text_hash: embedded_text(one.title, one.heading, one.text) for one in some}
-        hashes = sorted(texts, key=lambda one: len(texts[one]))
-        for at in range(0, len(hashes), PORTION):
-            part = hashes[at : at + PORTION]
-            matrix = self._embedder.passages([texts[hash] for hash in part]).astype("<f4")
-            if matrix.shape != (len(part), self.stage.dimensions):
-                raise OndolError(f"The embedder {self.stage.model} returned vectors of shape {matrix.shape} for {len(part)} texts.")
-            yield {hash: row.tobytes() for hash, row in zip(part, matrix, strict=True)}
 
     def swapped(self) -> bool:
         """Whether it is the current generation from now on."""
