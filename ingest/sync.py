@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from app.core.errors import OndolError, StoreNotFound
 from app.core.paths import Home
-from ingest import forgetting
+from ingest import forgetting, naming
 from ingest.book import queries
 from ingest.book.engine import open_book, update_book
 from ingest.book.writer import SourceRow, Writer
@@ -147,7 +147,7 @@ def sync(
     """
     update_book(home.book, home.locks)
     with open_book(home.book) as book, book.read() as connection:
-        known = forgetting.named(queries.known_sources(connection, store), store, source)
+        known = naming.named(queries.known_sources(connection, store), store, source)
     tools = Tools(embedder, counter)
     reports = []
     with Reading(home.logs, options.limits) as reading:
@@ -191,7 +191,7 @@ def forget(home: Home, store: str, *, source: str | None = None, document: str |
         if document is not None:
             return Report(store, document, deleted=forgetting.forget_document(writer, document))
         if source is not None:
-            row = forgetting.find_source(writer, source)
+            row = naming.find_source(writer, source)
             return Report(store, row.name, deleted=_forget_source(home, writer, row, on_event))
         gone = sum(_forget_source(home, writer, row, on_event) for row in writer.sources())
         writer.forget_store()

@@ -7,7 +7,7 @@ import time
 from sqlalchemy import select
 
 from app.core.paths import Home
-from ingest import forgetting
+from ingest import naming
 from ingest.book import queries, source_rows
 from ingest.book.engine import open_book, translated, update_book, writing
 from ingest.book.schema import sources, stores
@@ -18,7 +18,7 @@ def choose(home: Home, store: str, source: str | None, every: str, cron: str, *,
     """Set it for a source, or for all of a store; (name, schedule in words) as it is then. BadRequest, StoreNotFound, NotFound."""
     update_book(home.book, home.locks)
     with open_book(home.book) as book, book.read() as connection:
-        named = forgetting.named(queries.known_sources(connection, store), store, source)
+        named = naming.named(queries.known_sources(connection, store), store, source)
     made = {kind: make_schedule(every, cron, on_change=on_change, kind=kind, now=time.time()) for _, kind, _, _ in named}
     wanted = {name for _, _, name, _ in named}
     told = []

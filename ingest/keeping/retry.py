@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 
 from app.core.errors import NotFound
 from app.core.paths import Home
-from ingest import forgetting
+from ingest import naming
 from ingest.book import queries
 from ingest.book.engine import open_book, update_book
 from ingest.keeping.failing import Retry
@@ -18,7 +17,7 @@ def chosen(home: Home, store: str | None, source: str | None, items: Collection[
     """What to try again, by (store, source). NotFound names the nearest; StoreNotFound."""
     update_book(home.book, home.locks)
     with open_book(home.book) as book, book.read() as connection:
-        named = {(name, of) for name, _, of, _ in forgetting.named(queries.known_sources(connection, store), store, source)}
+        named = {(name, of) for name, _, of, _ in naming.named(queries.known_sources(connection, store), store, source)}
         failed = {
             (one.store, one.name): {failure.item for failure in one.failures}
             for one in source_statuses(connection, 0.0)
@@ -26,12 +25,11 @@ def chosen(home: Home, store: str | None, source: str | None, items: Collection[
         }
     if not items:
         return dict.fromkeys(failed, True)
-    spelled = {item: forgetting.spelled(item) for item in items}
+    spelled = {item: naming.spelled(item) for item in items}
     known = {item for some in failed.values() for item in some}
     for item, forms in spelled.items():
         if not forms & known:
-            near = difflib.get_close_matches(item, sorted(known), 3, 0.5)
-            hint = f"Did you mean {' or '.join(near)}?" if near else "`ondol ingest status` lists what failed."
+            hint = naming.nearest(item, sorted(known), "`ondol ingest status` lists what failed.")
             raise NotFound(f"{item} is nothing that failed.", hint=hint, param="item")
     wanted = set().union(*spelled.values())
     return {key: some & wanted for key, some in failed.items() if some & wanted}

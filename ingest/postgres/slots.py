@@ -9,7 +9,7 @@ import msgspec
 
 from app.core.errors import BadRequest, OndolError
 from app.core.paths import Home
-from ingest import forgetting
+from ingest import naming
 from ingest.book.writer import open_writer
 from ingest.postgres.follow import SLOT, let_go, remembered
 from ingest.postgres.kept import kept_dsn
@@ -74,7 +74,7 @@ def drop_slot(home: Home, store: str, source: str) -> str:
     NotFound names the nearest source; BadRequest: it is not followed. A database that can't be asked is asked again by the next sync.
     """
     with open_writer(home, store, create=False) as writer:
-        row = forgetting.find_source(writer, source)
+        row = naming.find_source(writer, source)
         memory = remembered(row.state)
         if memory is None and not row.spec.get("follow"):
             raise BadRequest(f"{row.name} is not followed: it has no slot.", param="source")
