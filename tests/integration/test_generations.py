@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -13,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from generation_program import NEW, OLD, both, make
+from doomed import Doomed
 from ingest_world import World
+from two_models import NEW, OLD, both, embed_anew, make
 
 import ingest.generations as building
 from app.core.errors import NotFound, NotReady
@@ -31,7 +30,6 @@ from ingest.sync import forget, ingest_files, sync
 from models.embedder import Embedder
 from models.hash_embedder import WordCounter
 
-PROGRAM = Path(__file__).with_name("generation_program.py")
 OLDER, NEWER = make(*OLD), make(*NEW)
 
 
@@ -198,16 +196,13 @@ def test_a_build_killed_again_and_again_loses_nothing_and_goes_on(tmp_path: Path
     chance, kept, runs = random.Random(5), 0, 0
     while shop.states()["current"][0] == "old":
         runs += 1
-        run = subprocess.Popen([sys.executable, PROGRAM, shop.home.root], stdout=subprocess.PIPE, text=True, cwd=PROGRAM.parents[2])
-        assert run.stdout is not None
-        line = run.stdout.readline()
+        run = Doomed(embed_anew, shop.home.root)
+        run.until_it_speaks()
         if runs < 8:
             time.sleep(chance.uniform(0, 0.06))
             run.kill()
-        heard = [line, *run.stdout]
-        run.wait()
-        run.stdout.close()
-        done = max((int(said.split()[1]) for said in heard if said.startswith("kept")), default=0)
+        run.ended()
+        done = max((int(said.split()[1]) for said in run.said if said.startswith("kept")), default=0)
         states = shop.states()
         if states["current"][0] == "old":
             assert states["building"][1] >= max(kept, done)

@@ -1,20 +1,11 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
-import threading
 import time
-from pathlib import Path
 
+from doomed import Doomed
+from doomed_runs import folder_in
 from ingest_world import World
-
-PROGRAM = Path(__file__).with_name("ingest_program.py")
-ROOT = PROGRAM.parents[2]
-
-
-def start(home: Path, folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, PROGRAM, home, folder], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=None)
 
 
 def texts(world: World) -> list[tuple[str, ...]]:
@@ -39,23 +30,16 @@ def test_a_run_killed_at_any_moment_loses_nothing_acknowledged_and_doubles_nothi
                 )
             elif fate < 0.5:
                 file.unlink(missing_ok=True)
-        run = start(home, folder)
-        assert run.stdout is not None
-        heard: list[str] = []
-        listener = threading.Thread(target=lambda stream=run.stdout, heard=heard: heard.extend(line.strip() for line in stream))
-        listener.start()
-        while not heard and run.poll() is None:
-            time.sleep(0.001)
+        run = Doomed(folder_in, home, folder)
+        run.until_it_speaks()
         time.sleep(chance.uniform(0, 0.15))
         run.kill()
-        run.wait()
-        listener.join()
         world = World(home)
         world.check()
-        acknowledged = max((int(line.split()[1]) for line in heard if line.startswith("committed")), default=0)
+        acknowledged = max((int(line.split()[1]) for line in run.said if line.startswith("committed")), default=0)
         assert len(world.documents()) >= acknowledged
     assert acknowledged > 0
-    assert start(home, folder).wait() == 0
+    assert Doomed(folder_in, home, folder).ended() == 0
     fresh = World(tmp_path / "fresh")
     fresh.home.root.mkdir()
     fresh.files(folder)

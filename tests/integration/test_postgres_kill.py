@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
+from doomed import Doomed
+from doomed_runs import table_in
 from ingest_world import World
-
-PROGRAM = Path(__file__).with_name("postgres_program.py")
-ROOT = PROGRAM.parents[2]
 
 
 def killed_again_and_again(tmp_path: Path, dsn: str, rounds: int, seed: int) -> None:
@@ -28,15 +25,14 @@ def killed_again_and_again(tmp_path: Path, dsn: str, rounds: int, seed: int) -> 
             for id in ids[10:]:
                 statement = "INSERT INTO things VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
                 connection.execute(statement, [id, f"round {number if chance.random() < 0.7 else 0} of {id}"])
-            run = subprocess.Popen([sys.executable, PROGRAM, home, dsn], stdout=subprocess.PIPE, cwd=ROOT)
-            assert run.stdout is not None
+            run = Doomed(table_in, home, dsn)
             if chance.random() < 0.8:
-                run.stdout.readline()
+                run.until_it_speaks()
                 time.sleep(chance.uniform(0, 0.06))
                 run.kill()
-            run.communicate()
+            run.ended()
             world.check()
-        assert subprocess.run([sys.executable, PROGRAM, home, dsn], cwd=ROOT, check=True, stdout=subprocess.PIPE).returncode == 0
+        assert Doomed(table_in, home, dsn).ended() == 0
         told = {str(id): body for id, body in connection.execute("SELECT id, body FROM things")}
     world.check()
     held = world.sql("SELECT d.id, c.text FROM documents d JOIN chunks c ON c.document_pk = d.pk")
