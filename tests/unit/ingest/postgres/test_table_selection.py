@@ -28,7 +28,8 @@ def test_a_schema_or_pattern_that_nothing_has_is_an_error_that_names_what_there_
 
 
 @pytest.mark.parametrize(
-    ("name", "typed"), [("star*", "star*"), ("br[a]", '"br[a]"'), ('we"ird.name', '"we""ird.name"'), ('the "big" one', 'public.the "big" one')]
+    ("name", "typed"),
+    [("star*", "star*"), ("br[a]", '"br[a]"'), ('we"ird.name', '"we""ird.name"'), ('the "big" one', 'public.the "big" one')],
 )
 def test_a_name_of_quotes_stars_and_brackets_is_that_table(name, typed):
     tables = [("public", name, True), ("public", "bra", True), ("public", "stars", True)]
