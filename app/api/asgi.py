@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 from app.api.chat import chat_completions
 from app.api.completions import completions
 from app.api.embeddings import embeddings
-from app.api.errors import respond
+from app.api.errors import LARGEST_BODY, respond
 from app.api.guard import Guard
 from app.api.health import live, metrics, ready
 from app.api.infill import infill
@@ -25,7 +25,6 @@ from app.api.sources import list_sources, schedule_sources, sync_sources
 from app.api.vector_stores import get_store, list_stores, search_store
 from app.api.words import apply_template, detokenize, list_adapters, tokenize
 
-LARGEST_BODY = 64 * 1024 * 1024
 HANDLERS = (
     *(list_models, get_model, chat_completions, completions, embeddings, rerank),
     *(infill, tokenize, detokenize, apply_template, list_adapters),

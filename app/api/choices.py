@@ -16,6 +16,9 @@ import msgspec
 from app.core.records import CallPart, Chance, Usage
 from app.pipeline.steps import Call, Done, Step, Text, Thought
 
+# A request with more texts than a queue has places would be refused for ever, and would leave none to others.
+AT_ONCE = 32
+
 
 class Numbered(NamedTuple):
     """A step of one choice."""
@@ -25,7 +28,7 @@ class Numbered(NamedTuple):
 
 
 async def several(runs: Sequence[AsyncGenerator[Step, None]], *, each: int = 1) -> AsyncGenerator[Numbered, None]:
-    """The steps of all runs as they come; `each`: how many runs in a row share a prompt.
+    """The steps of all runs as they come, of `AT_ONCE` at a time; `each`: how many runs in a row share a prompt.
 
     An error of one ends all. Closing this closes all.
     """
@@ -36,7 +39,8 @@ async def several(runs: Sequence[AsyncGenerator[Step, None]], *, each: int = 1) 
         return
     # Bounded: a client that reads slowly must not fill the memory.
     news: asyncio.Queue[Numbered | Exception | None] = asyncio.Queue(len(runs))
-    tasks = [asyncio.create_task(_follow(choice, run, news)) for choice, run in enumerate(runs)]
+    places = asyncio.Semaphore(AT_ONCE)
+    tasks = [asyncio.create_task(_follow(choice, run, news, places)) for choice, run in enumerate(runs)]
     left = len(tasks)
     try:
         while left:
@@ -53,9 +57,11 @@ async def several(runs: Sequence[AsyncGenerator[Step, None]], *, each: int = 1) 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _follow(choice: int, run: AsyncGenerator[Step, None], news: asyncio.Queue[Numbered | Exception | None]) -> None:
+async def _follow(
+    choice: int, run: AsyncGenerator[Step, None], news: asyncio.Queue[Numbered | Exception | None], places: asyncio.Semaphore
+) -> None:
     try:
-        async with aclosing(run) as steps:
+        async with places, aclosing(run) as steps:
             async for step in steps:
                 await news.put(Numbered(choice, step))
     except Exception as error:  # noqa: BLE001 - raised again where the steps are read

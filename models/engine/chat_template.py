@@ -275,7 +275,9 @@ def content_text(content: str | Sequence[Mapping[str, Any]] | None) -> str:
         if is_picture(part):
             text += _PICTURE
             continue
-        if part.get("type") != "text" or not isinstance(part.get("text"), str):
+        if part.get("type") == "text" and not isinstance(part.get("text"), str):
+            raise BadRequest("A content part of type text has no text.", hint='Send {"type": "text", "text": "..."}.', param="messages")
+        if part.get("type") != "text":
             raise BadRequest(
                 f"This model takes text, not a content part of type {part.get('type')!r}.",
                 hint="Send parts of type text, and image_url where the model sees.",

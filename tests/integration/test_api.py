@@ -142,6 +142,12 @@ def test_an_unknown_model_is_a_not_found_error_that_names_the_nearest(client: op
             client.chat.completions.create(**ask("parot"), stream=stream)
 
 
+def test_a_whole_book_as_the_models_name_is_not_told_back(server: Running) -> None:
+    status, refused, _ = send(server, "POST", "/v1/chat/completions", ask("책" * 100_000))
+    assert status == 404
+    assert len(refused["error"]["message"]) < 500
+
+
 def test_a_prompt_that_is_too_long_is_a_bad_request_with_both_counts(client: openai.OpenAI) -> None:
     for stream in (False, True):
         with pytest.raises(openai.BadRequestError, match=r"8192 tokens.*9000") as caught:
@@ -167,6 +173,30 @@ def test_a_body_that_is_no_request_is_a_clear_400(server: Running, body: bytes) 
     assert status == 400
     assert said["error"]["type"] == "invalid_request_error"
     assert said["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "param"),
+    [
+        (b"", "The body is empty. Send a JSON object.", None),
+        (b"[]", "Expected `object`, got `array`.", None),
+        (b"{}", "'messages' is missing.", "messages"),
+        (b'{"messages": [{"content": "x"}]}', "'messages[0].role' is missing.", "messages[0].role"),
+        (b'{"messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "too deep", None),
+    ],
+)
+def test_a_refused_body_is_told_what_is_wrong_with_it_in_the_clients_own_words(
+    server: Running, body: bytes, said: str, param: str | None
+) -> None:
+    status, refused, _ = send(server, "POST", "/v1/chat/completions", body)
+    assert (status, refused["error"]["param"]) == (400, param)
+    assert said in refused["error"]["message"]
+
+
+def test_a_body_that_is_too_large_is_told_how_large_one_may_be(server: Running) -> None:
+    status, refused, _ = send(server, "POST", "/v1/chat/completions", b"{}", headers={"content-length": str(65 * 1024**2)})
+    assert status == 413
+    assert "64 MB" in refused["error"]["message"]
 
 
 def test_unknown_fields_are_ignored(server: Running) -> None:

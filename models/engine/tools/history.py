@@ -66,6 +66,11 @@ def _call(call: Mapping[str, Any], habits: Habits) -> dict[str, Any]:
     return {**changed, "id": _short(str(call.get("id", "")))} if habits.short_ids else changed
 
 
+def _object(arguments: Any) -> Any:
+    """Arguments as an object, which some clients send them as, and others as its text."""
+    return (loads(arguments) if isinstance(arguments, str) else arguments) or {}
+
+
 def _short(id: str) -> str:
     """Nine letters and digits, the same for the same id."""
     if len(id) == 9 and id.isascii() and id.isalnum():
@@ -81,9 +86,7 @@ def _told(message: Mapping[str, Any]) -> dict[str, Any]:
     plain = {key: value for key, value in message.items() if key not in ("tool_calls", "tool_call_id")}
     if calls:
         functions = [call.get("function") or {} for call in calls]
-        texts = [
-            f"<tool_call>\n{shown(str(one.get('name', '')), loads(one.get('arguments') or '{}') or {})}\n</tool_call>" for one in functions
-        ]
+        texts = [f"<tool_call>\n{shown(str(one.get('name', '')), _object(one.get('arguments')))}\n</tool_call>" for one in functions]
         plain["content"] = "\n".join(filter(None, [message.get("content") or "", *texts]))
     return plain
 

@@ -49,6 +49,24 @@ async def test_choices_come_side_by_side() -> None:
     assert order.index(1) < 4, "the second doesn't wait for the first's end"
 
 
+async def test_no_more_run_at_once_than_leave_a_queue_places_for_others() -> None:
+    running, most = 0, 0
+
+    async def counted(number: int) -> AsyncGenerator[Step, None]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        yield Text(str(number))
+        running -= 1
+        yield Done()
+
+    found = await choices.gather(choices.several([counted(number) for number in range(128)]), 128)
+    assert [one.text for one in found] == [str(number) for number in range(128)]
+    assert most == choices.AT_ONCE
+
+
 async def test_the_prompt_that_choices_share_is_counted_once() -> None:
     found = await choices.gather(choices.several([words("a", "b"), words("c"), words("d"), words("e")], each=2), 4)
     assert choices.total([one.done.usage for one in found]) == Usage(10, 5, 4), "two prompts with two choices each"

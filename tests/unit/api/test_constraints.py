@@ -65,7 +65,9 @@ def test_no_effort_turns_thinking_off_and_the_callers_own_values_come_last() -> 
 
 def test_calls_of_the_history_have_names_and_json() -> None:
     assert checked_calls([{"function": {"name": "now", "arguments": ""}}, {"function": {"name": "now", "arguments": "{}"}}])
-    for wrong in ({"function": {}}, {}, {"function": {"name": "now", "arguments": "{"}}):
+    assert checked_calls([{"function": {"name": "now", "arguments": {"a": 1}}}, {"function": {"name": "now", "arguments": None}}])
+    odd = [{"function": {"name": "now", "arguments": arguments}} for arguments in ("{", 5, [1], True)]
+    for wrong in ({"function": {}}, {}, *odd):
         with pytest.raises(BadRequest):
             checked_calls([wrong])
 

@@ -160,6 +160,16 @@ def test_nothing_binds_an_answer_that_nothing_was_asked_of() -> None:
         plan(both, ChatTemplate(CHATML).learned.dialect)
 
 
+@pytest.mark.parametrize("arguments", ['{"zone": "서울"}', {"zone": "서울"}])
+def test_arguments_of_the_history_are_the_same_as_an_object_and_as_its_text(arguments: object) -> None:
+    messages = [{"role": "assistant", "content": "", "tool_calls": [{"id": "1", "function": {"name": "now", "arguments": arguments}}]}]
+    assert (
+        written(messages, (), Habits(tools=False))[0]["content"]
+        == '<tool_call>\n{"name": "now", "arguments": {"zone": "서울"}}\n</tool_call>'
+    )
+    assert written(messages, (), Habits())[0]["tool_calls"][0]["function"]["arguments"] == {"zone": "서울"}
+
+
 def test_a_call_without_arguments_in_the_history_is_a_call_without_arguments() -> None:
     call = {"id": "1", "function": {"name": "now", "arguments": ""}}
     told = written([{"role": "assistant", "tool_calls": [call]}], (), Habits())
