@@ -42,7 +42,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Labels:
-    """What a source's documents carry: who may see them, and whether they may leave this machine."""
+    """What a source's documents carry: who may see them, and whether they may leave this machine.
+
+    Nothing asks for the latter yet, as no assistant falls back from a local model to a far one. It is kept with each document because a
+    label that comes later would have every source read anew.
+    """
 
     access: tuple[str, ...] = ()
     may_leave: bool = False

@@ -37,7 +37,7 @@ def run(out: Output, *, host: str | None, port: int | None, until_stdin_closes: 
     home = Home.find()
     flags = {name: value for name, value in (("server.host", host), ("server.port", port)) if value is not None}
     settings = load_settings(home, environ=os.environ, flags=flags)
-    logs.setup(home.logs, "server", logs.LogOptions(settings.log.level, settings.log.megabytes, settings.log.files))
+    logs.setup(home.logs, "server", settings.log.options)
     with _only_one(home), bound(settings.server.host, settings.server.port) as listening:
         from app.main import build
 

@@ -25,7 +25,7 @@ def prepared(home: Home, process: str) -> Settings:
     from app.core import egress, logs
 
     settings = load_settings(home, environ=os.environ, flags={})
-    logs.setup(home.logs, process, logs.LogOptions(settings.log.level, settings.log.megabytes, settings.log.files))
+    logs.setup(home.logs, process, settings.log.options)
     egress.quiet_libraries(os.environ)
     places: list[object] = [plug.config for plug in settings.sources.values()]
     if (server := running(home)) is not None:

@@ -44,6 +44,11 @@ class LogSettings(Struct, frozen=True):
     megabytes: Annotated[float, Meta(description="A file's size before a new one begins", gt=0)] = 10
     files: Annotated[int, Meta(description="Old files that are kept", ge=1)] = 5
 
+    @property
+    def options(self) -> logs.LogOptions:
+        """As a log is set up with them."""
+        return logs.LogOptions(self.level, self.megabytes, self.files)
+
 
 class ModelSettings(Struct, frozen=True):
     """The local models: which, and how much of the machine they take."""

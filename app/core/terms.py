@@ -2,6 +2,9 @@
 
 Latin and other spaced scripts give lower-case words with a light English stem; Hangul, kana and ideographs give character
 bigrams, which for Korean equal a morphological analyser on our data and need no dictionary.
+
+`ingest.search.lexical` cuts bigrams too, on purpose by itself: what it cuts is kept in every book, so it changes with the books alone; it
+knows more scripts, and leaves stems to SQLite.
 """
 
 from __future__ import annotations
