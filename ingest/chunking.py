@@ -9,7 +9,8 @@ The later parts of a row have its first value in their heading, and a line that 
 Size is counted in the embedder's tokens, but some tokenizers break a script into crumbs (all-MiniLM makes three tokens of
 one Hangul syllable): 220 of those are a line and a half, too little to be read or found by its words. So `characters`
 of text always fit, and the embedder sees their beginning; word search sees all of it. Each sentence is measured by the
-milder of the two measures, and a chunk is full when its sentences' shares add up to one.
+milder of the two measures, and a chunk is full when its sentences' shares add up to one. Others make one token of a word however
+long it is (all-MiniLM: [UNK] beyond 100 characters), and megabytes of hexadecimal are such a word: `_LONGEST` holds all the same.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from itertools import groupby, pairwise
 
 from ingest.documents import Block, Kind
 
-RULE = 2
+RULE = 3
 """Raised when the same document would be cut in another way: all are then cut again, and only new texts embedded."""
 
 Offsets = Callable[[str], list[tuple[int, int]]]
@@ -42,6 +43,8 @@ _INTRODUCTION = 0.25
 _LABEL_CHARACTERS = 80
 _SPECIAL = 2
 _TITLE_CHARACTERS = 120
+_LONGEST = 8
+"""How many times `characters` a chunk may have, however few its tokens are."""
 _STRETCH = 1.25
 """How far above the target a block may go before it is cut: two chunks of little more than a half say less than one."""
 
@@ -117,7 +120,8 @@ class _Measure:
 
     def size(self, starts: list[int], start: int, end: int) -> float:
         tokens = bisect.bisect_left(starts, end) - bisect.bisect_left(starts, start)
-        return min(tokens / self._target, (end - start) / self._characters)
+        share = (end - start) / self._characters
+        return max(min(tokens / self._target, share), share / _LONGEST)
 
 
 def _parts(block: Block, measure: _Measure) -> Iterator[_Part]:

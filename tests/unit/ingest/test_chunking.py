@@ -124,6 +124,12 @@ def test_a_word_without_end_is_cut_rather_than_dropped():
     assert sum(len(found.text) for found in chunks) >= 5000
 
 
+def test_a_word_of_one_token_fills_no_chunk_beyond_some_thousand_characters():
+    chunks = chunk("dump", [Block("ff00" * 50_000)], WORDS, 256)
+    assert max(len(found.text) for found in chunks) <= 5_000
+    assert sum(len(found.text) for found in chunks) >= 200_000
+
+
 def test_a_title_as_long_as_the_embedder_leaves_room_for_the_text():
     chunks = chunk("word " * 400, [Block("Some sentence of six words. " * 100)], WORDS, 100)
     assert all(len(WORDS(found.text)) <= 110 for found in chunks)
