@@ -28,14 +28,23 @@ def look(root: Path, readers: Readers, state: dict[str, Any]) -> Walked:
         return find(root, readers)
     except NotFound:
         if state.get("files") and not state.get("folder") and root.parent.is_dir():
-            return Walked((), (), 0)
+            return Walked((), (), 0, root.parent.stat().st_dev)
         raise
 
 
 def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool, bring: Bring = iter) -> None:
-    """Bring the store's documents in line with the files. `bring` puts bytes into the questions for files that lie elsewhere."""
+    """Bring the store's documents in line with the files. `bring` puts bytes into the questions for files that lie elsewhere.
+
+    NotFound, and nothing is removed: there is no file any more, and another drive where they were.
+    """
+    before = run.state.get("device")
+    if walked.nothing and run.documents and before and before != walked.device:
+        raise NotFound(
+            "There is nothing any more, and another drive is at its place: its own seems not to be connected. Nothing was removed.",
+            hint="Connect it; if all is right so, take the source out with `ondol ingest forget`.",
+        )
     memory = _Memory.of(run, walked)
-    run.state.update(rule=run.rule, folder=folder, files=memory.stamps)
+    run.state.update(rule=run.rule, folder=folder, device=walked.device, files=memory.stamps)
     run.counts.skipped = walked.skipped
     run.start(len(walked.files))
     unread = {failed.item for failed in walked.failed}

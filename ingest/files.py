@@ -47,11 +47,20 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class Walked:
-    """A folder's readable files in a fixed order; those of unknown kinds are counted, what could not be looked into has failed."""
+    """A folder's readable files in a fixed order; those of unknown kinds are counted, what could not be looked into has failed.
+
+    `device`: the drive that it lies on, as the system numbers them; 0 where there is none.
+    """
 
     files: tuple[FoundFile, ...]
     failed: tuple[Failed, ...]
     skipped: int
+    device: int = 0
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is no file at all, read or not."""
+        return not (self.files or self.failed or self.skipped)
 
 
 def file_id(path: Path) -> str:
@@ -73,7 +82,7 @@ def find(root: Path, readers: Readers) -> Walked:
     except OSError as error:
         return Walked((), (Failed(_shown(root), f"{_shown(root)} can't be looked into: {error.strerror}."),), 0)
     if stat.S_ISDIR(status.st_mode):
-        return _walk(root, readers)
+        return dataclasses.replace(_walk(root, readers), device=status.st_dev)
     try:
         id = file_id(root)
         if not stat.S_ISREG(status.st_mode):
@@ -81,7 +90,7 @@ def find(root: Path, readers: Readers) -> Walked:
         readers.reader(suffix_of(root.name))
     except ItemError as error:
         return Walked((), (failure(_shown(root), error),), 0)
-    return Walked((FoundFile(id, root, status.st_size, status.st_mtime_ns),), (), 0)
+    return Walked((FoundFile(id, root, status.st_size, status.st_mtime_ns),), (), 0, status.st_dev)
 
 
 def _walk(root: Path, readers: Readers) -> Walked:
