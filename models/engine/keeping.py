@@ -20,6 +20,7 @@ from models.engine.shelf import Shelf
 
 LEAST_PARKED = 128  # tokens that are worth their place on the shelf
 AGING = 600.0  # seconds after which something unused is worth half as much
+GATHERED = 512  # tokens that are moved at once: what a step notices is the time of their copies
 TRIM = 256  # tokens that are cut off a kept sequence beyond what is needed now, so that this isn't done at every step
 
 
@@ -32,7 +33,10 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct):
-    """A sequence that nobody runs on. `at`: when it was used last; `uses`: how often others went on from it."""
+    """A sequence that nobody runs on. `at`: when it was used last; `uses`: how often others went on from it.
+
+    `shelved`: the shelf has it too; `gathered`: its cells lie side by side.
+    """
 
     tokens: Sequence[int]
     lineage: Lineage
@@ -42,6 +46,7 @@ class Kept(msgspec.Struct):
     at: float
     uses: int = 0
     shelved: bool = False
+    gathered: bool = False
 
 
 class Keeping:
@@ -135,8 +140,12 @@ class Keeping:
 
     def make_room(self, running: Sequence[tuple[Lineage, int]], wanted: int, cells: int) -> None:
         """See to it that `wanted` of the context's cells are free, and that those who run don't look at too many that aren't theirs."""
-        while self._kept and self.cells(running) - prefix.cells(running) > self._beside:
+        own, dropped = prefix.cells(running), False
+        while self._kept and self.cells(running) - own > self._beside:
             self._drop(self._least())
+            dropped = True
+        if dropped:
+            self._gather(running)
         while self._kept and (over := self.cells(running) + wanted - cells) > 0:
             number = self._least()
             one = self._kept[number]
@@ -149,6 +158,22 @@ class Keeping:
                 one.tokens, one.lineage = one.tokens[:left], prefix.clip(one.lineage, left)
             else:
                 self._drop(number)
+
+    def _gather(self, running: Sequence[tuple[Lineage, int]]) -> None:
+        """What is left of a crowd lies all over the cache, and rows scan it up to the last cell in use: move it together, to the front."""
+        if not self._decoder.truncates or self._decoder.window:
+            return
+        states, room = dict[int, bytes](), GATHERED
+        for number, one in self._kept.items():
+            if not one.gathered and len(one.tokens) <= room and self._alone(number, running) == len(one.tokens):
+                states[number], room = self._decoder.save(number), room - len(one.tokens)
+        for number in states:
+            self._decoder.forget(number)
+        for number, state in states.items():
+            self._kept[number].gathered = bool(state) and self._decoder.restore(number, state)
+            if not self._kept[number].gathered:
+                del self._kept[number]
+                self.release(number)
 
     def clear(self) -> bool:
         """Drop everything that is kept; False where nothing was."""

@@ -180,6 +180,27 @@ def test_a_state_comes_back_from_the_shelf_and_the_text_is_the_same(tiny: Bench,
     assert text == alone(tiny, [*tokens, *said, *noise(2, 10)[1:]])
 
 
+def test_what_is_left_of_a_crowd_is_moved_together_and_gone_on_from(tiny: Bench) -> None:
+    decoder = Scored(tiny.decoder(2048, 16))
+    engine = Engine(tiny.model, decoder, context=2048, parallel=8, beside=100, clock=lambda: 0.0)
+    crowd = [noise(30 + index, 24) for index in range(6)]
+    requests = []
+    for id, prompt in enumerate(crowd):
+        engine.submit(id, prompt, greedy(20), chat=f"chat {id}")
+        requests.append(engine._waiting[id])
+    run(engine)
+    engine.submit(9, noise(50, 24), greedy(2))
+    run(engine)
+    kept = [one for one in engine._keeping._kept.values() if one.chat]
+    assert 0 < sum(len(one.tokens) for one in kept) <= 100
+    assert all(one.gathered == (decoder.truncates and not decoder.window) for one in kept)
+    last = requests[int(kept[-1].chat.split()[1])]
+    further = [*last.tokens, *noise(60, 12)[1:]]
+    _, said, used = Turn(engine)(further, chat=kept[-1].chat)
+    assert used.cached_tokens == len(last.tokens) - 1
+    assert same_but_for_ties(tiny, further, said)
+
+
 def test_a_task_never_pushes_a_chats_tokens_out(tiny: Bench) -> None:
     turn = Turn(tiny.engine(1024, 4, context=1024))
     chat = noise(1, 300)
