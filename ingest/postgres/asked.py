@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.errors import BadRequest, OndolError
+from app.core.errors import BadRequest, NotFound, OndolError
 from ingest.postgres.database import Database
 from ingest.postgres.plan import Plan, TableInfo, Wishes, make_plan
 from ingest.postgres.selection import choose_tables, wish_of
@@ -71,9 +71,14 @@ def targets(database: Database, asked: Asked) -> tuple[list[Target], list[str]]:
 
 
 def plan_of(database: Database, spec: Mapping[str, Any]) -> tuple[Plan, list[str]]:
-    """The plan of a source that the book remembers, as its table is now."""
-    table = database.query(spec["name"], spec["query"]) if spec.get("query") else database.describe(spec["table"])
-    return make_plan(table, _remembered(spec))
+    """The plan of a source that the book remembers, as its table is now. NotFound: the table has gone, or was renamed."""
+    if spec.get("query"):
+        return make_plan(database.query(spec["name"], spec["query"]), _remembered(spec))
+    try:
+        return make_plan(database.describe(spec["table"]), _remembered(spec))
+    except NotFound as error:
+        stays = "What the store has of it stays: name the table again as it is now, or take it out with `ondol ingest forget`."
+        raise NotFound(error.message, hint=f"{error.hint} {stays}", code=error.code, param=error.param) from None
 
 
 def _remembered(spec: Mapping[str, Any]) -> Wishes:

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
-from ingest_world import World
 from postgres_servers import READER_PASSWORD
 from psycopg.conninfo import make_conninfo
 
 from app.core.errors import BadRequest, OndolError, UpstreamError
 from ingest.postgres.dsn import connect_fault, parse_dsn
 from ingest.report import Notice
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def run(dsn: str, statements: str | bytes) -> None:
@@ -90,3 +83,13 @@ def test_a_name_with_spaces_may_stand_in_an_address_as_it_is_typed():
 def test_what_libpq_says_is_told_with_what_to_do(said, told):
     with pytest.raises(UpstreamError, match=told):
         raise connect_fault(psycopg.OperationalError(said), parse_dsn("postgresql://me@db.example/shop"))
+
+
+def test_of_a_table_that_has_gone_all_stays_and_what_to_do_is_said(world, database):
+    run(database, "CREATE TABLE notes (id int PRIMARY KEY, body text); INSERT INTO notes VALUES (1, 'kept')")
+    world.table(database, "notes")
+    run(database, "ALTER TABLE notes RENAME TO remarks")
+    report = world.sync()
+    assert "no table public.notes" in report.error
+    assert "`ondol ingest forget`" in report.error
+    assert len(world.documents()) == 1
