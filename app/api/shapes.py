@@ -176,10 +176,12 @@ def search_hit(passage: Passage) -> dict[str, Any]:
     }
 
 
-def store_filters(filters: dict[str, Any] | None) -> dict[str, Any]:
+def store_filters(filters: Any) -> dict[str, Any]:
     """OpenAI's filter tree as attribute = value pairs: `eq`, and `and` of those. BadRequest for what can't be kept."""
     if not filters:
         return {}
+    if not isinstance(filters, dict):
+        raise BadRequest("A filter is no object.", hint='Send {"type": "eq", "key": ..., "value": ...}.', param="filters")
     kind = filters.get("type")
     if kind == "eq" and "key" in filters and "value" in filters:
         return {str(filters["key"]): filters["value"]}

@@ -127,6 +127,14 @@ def test_a_store_is_listed_and_searched_in_openais_shape(client: openai.OpenAI) 
         client.vector_stores.search("none", query="leave")
 
 
+@pytest.mark.parametrize(
+    "filters", [{"type": "and", "filters": [5]}, {"type": "and", "filters": ["x"]}, {"type": "and", "filters": 5}, {"a": 1}]
+)
+def test_filters_that_are_none_are_refused(server: Running, filters: Any) -> None:
+    status, refused, _ = send(server, "POST", "/v1/vector_stores/hr/search", {"query": "leave", "filters": filters})
+    assert (status, refused["error"]["param"]) == (400, "filters")
+
+
 def test_a_wrong_key_is_an_authentication_error_below_every_address(server: Running) -> None:
     stranger = openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong", max_retries=0)
     with pytest.raises(openai.AuthenticationError, match="`ondol key`"):
