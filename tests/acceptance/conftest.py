@@ -1,4 +1,4 @@
-"""One server and one Open WebUI before it, for all tests that drive the real one: started once, as that takes a minute."""
+"""One server and one Open WebUI before it, for all tests that drive the real one: started once, as that takes a minute. And a desktop."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 import open_webui
 import open_webui_install
 import pytest
+import tray_host
 from company import company
 from open_webui import OpenWebUI
 from postgres_servers import embedded_server
 from product import Product, Served
 from recording_relay import Relay
+from tray_host import Desktop, Panel
 
 from models.installed import InstalledModel
 
@@ -46,3 +48,17 @@ def chat_page(tmp_path_factory: pytest.TempPathFactory, models_dir: Path, smollm
 @pytest.fixture(scope="session")
 def chromium() -> Path:
     return open_webui_install.browser()
+
+
+@pytest.fixture(scope="module")
+def desktop() -> Iterator[Desktop]:
+    """Without a screen, one for a file."""
+    with tray_host.desktop() as started:
+        yield started
+
+
+@pytest.fixture
+def panel(desktop: Desktop) -> Iterator[Panel]:
+    """Of that desktop."""
+    with Panel(desktop.bus) as started:
+        yield started

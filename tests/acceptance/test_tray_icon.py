@@ -88,20 +88,8 @@ def showing(environment: dict[str, str], pictures: Path, snapshot: Snapshot = FU
 
 
 @pytest.fixture(scope="module")
-def desktop() -> Iterator[Desktop]:
-    with tray_host.desktop() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("그림 pictures")
-
-
-@pytest.fixture
-def panel(desktop: Desktop) -> Iterator[Panel]:
-    with Panel(desktop.bus) as started:
-        yield started
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import page_program
 import psutil
 from model_client import Manager
 from product import Product
@@ -181,3 +182,17 @@ def documents(place: Place) -> int:
     """How many documents are in its stores."""
     done = place.product.run("ingest", "status", "--json")
     return sum(int(json.loads(line).get("documents", 0)) for line in done.stdout.splitlines())
+
+
+def furnish(place: Place) -> None:
+    """A store of one document, and a chat page."""
+    papers = place.folder / "papers"
+    papers.mkdir()
+    (papers / "leave.md").write_text("# Leave\n\nAnnual leave is 15 days.\n", encoding="utf-8")
+    assert place.product.run("ingest", "files", str(papers), "--into", "company").returncode == 0
+    page_program.install(place.home.root / "open-webui" / "venv")
+
+
+def unchosen(running: Tray) -> str:
+    """The row of a model that is not the default."""
+    return next(e.label for e in running.icon.menu().find("Models").entries if e.kind == "radio" and not e.checked).replace("__", "_")
