@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -44,6 +45,11 @@ class Product:
             [*self.line, *words], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
         )
 
+    @functools.cached_property
+    def key(self) -> str:
+        """The API key."""
+        return self.run("key").stdout.strip()
+
     @contextlib.contextmanager
     def serving(self) -> Iterator[Served]:
         """A server, until the block ends."""
@@ -51,7 +57,7 @@ class Product:
         try:
             assert process.stdout is not None
             told = json.loads(process.stdout.readline())
-            yield Served(told["url"], self.run("key").stdout.strip(), process)
+            yield Served(told["url"], self.key, process)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
