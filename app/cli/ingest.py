@@ -10,7 +10,7 @@ import typer
 
 from app.cli.ingest_generation import command as generations
 from app.cli.ingest_slot import command as slots
-from app.cli.options import Cron, Every, Into, Json, OnChange
+from app.cli.options import Cron, Every, Into, Json, OnChange, composed
 from app.cli.output import Output, guarded
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def postgres(
 
 @command.command()
 def sync(
-    store: Annotated[str, typer.Option("--in", metavar="STORE", help="Only this store.")] = "",
+    store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="Only this store.")] = "",
     source: Annotated[str, typer.Option("--source", help="Only this source, as `ondol ingest status` names it.")] = "",
     allow_delete: AllowDelete = False,
     json: Json = False,
@@ -149,7 +149,7 @@ def sync(
 
 @command.command()
 def forget(
-    store: Annotated[str, typer.Option("--in", metavar="STORE", help="The store.")],
+    store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="The store.")],
     source: Annotated[str, typer.Option("--source", help="Only this source, as `ondol ingest status` names it.")] = "",
     document: Annotated[str, typer.Option("--document", help="Only this document, by its id.")] = "",
     json: Json = False,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.options import Json
+from app.cli.options import Json, composed
 from app.cli.output import Output, guarded
 
 command = typer.Typer(help="The embedding models that stores were and are filled with.", no_args_is_help=True)
@@ -19,7 +19,9 @@ _STATES = {
 
 
 @command.command()
-def show(store: Annotated[str, typer.Option("--in", metavar="STORE", help="Only this store.")] = "", json: Json = False) -> None:
+def show(
+    store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="Only this store.")] = "", json: Json = False
+) -> None:
     """Show each store's generations: the one that answers, the one that is being embedded, the one before."""
     out = Output(json=json)
 
@@ -41,7 +43,7 @@ def show(store: Annotated[str, typer.Option("--in", metavar="STORE", help="Only 
 
 
 @command.command()
-def back(store: Annotated[str, typer.Option("--in", metavar="STORE", help="The store.")], json: Json = False) -> None:
+def back(store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="The store.")], json: Json = False) -> None:
     """Search a store as before its embedding model changed. Run it again to undo it."""
     out = Output(json=json)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli import ingest
-from app.cli.options import Cron, Every, Json, OnChange
+from app.cli.options import Cron, Every, Json, OnChange, composed
 from app.cli.output import Output, guarded
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 command = ingest.command
 
-OneStore = Annotated[str, typer.Option("--in", metavar="STORE", help="Only this store.")]
+OneStore = Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="Only this store.")]
 OneSource = Annotated[str, typer.Option("--source", help="Only this source, as `ondol ingest status` names it.")]
 
 
@@ -66,7 +66,7 @@ def status(json: Json = False) -> None:
 
 @command.command()
 def schedule(
-    store: Annotated[str, typer.Option("--in", metavar="STORE", help="The store.")],
+    store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="The store.")],
     source: OneSource = "",
     every: Every = "",
     cron: Cron = "",

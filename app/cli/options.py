@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated
 
 import typer
+
+
+def composed(name: str) -> str:
+    """A store's name in one form (NFC): what looks the same is the same store, wherever it was copied from."""
+    return unicodedata.normalize("NFC", name)
+
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 Every = Annotated[str, typer.Option("--every", metavar="15m", help="Read it again so often, while the server runs (30s, 15m, 2h, 1d).")]
 Cron = Annotated[str, typer.Option("--cron", metavar="'0 3 * * *'", help="Read it again at these times: minute hour day month weekday.")]
 OnChange = Annotated[bool, typer.Option("--on-change", help="Read a folder again as soon as something in it changes.")]
-Into = Annotated[str, typer.Option("--into", metavar="STORE", help="The store to fill; it is made when there is none.")]
+Into = Annotated[str, typer.Option("--into", metavar="STORE", callback=composed, help="The store to fill; it is made when there is none.")]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.options import Json
+from app.cli.options import Json, composed
 from app.cli.output import Output, guarded
 
 
@@ -16,7 +16,7 @@ def add(command: typer.Typer) -> None:
     @command.command()
     def search(
         query: Annotated[str, typer.Argument(help="What to look for.")],
-        store: Annotated[str, typer.Option("--in", metavar="STORE", help="The store to search.")],
+        store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="The store to search.")],
         limit: Annotated[int, typer.Option(min=1, max=50, help="How many passages.")] = 10,
         json: Json = False,
     ) -> None:
