@@ -1,10 +1,11 @@
 """How much ingest adds to the embedder, and what a run costs that finds nothing new.
 
     ONDOL_EVAL_DATA=... python tests/bench/sync.py --models MODELS_FOLDER [--paragraphs 300] [--precision bf16] [--rows 200000]
+    python tests/bench/sync.py --models MODELS_FOLDER --dump netflix.sql [--dump-rows 5000] [--precision bf16] [--rows 0]
 
-Part 1: a first sync of en-squad paragraphs against the bare embedder on the very same texts, taken in turns in one
-process (best of the rounds). Part 2: syncs of rows of a real PostgreSQL after nothing, 1 %, some keys changed, each in a
-process of its own, by a deterministic vector generator. Prints one JSON line a part.
+Part 1: a first sync of en-squad paragraphs, or of a dump's rows in a PostgreSQL, against the bare embedder on the very same
+texts, taken in turns in one process (best of the rounds). Part 2: syncs of rows of a real PostgreSQL after nothing, 1 %, some
+keys changed, each in a process of its own, by a deterministic vector generator. Prints one JSON line a part.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -26,26 +29,39 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import psycopg  # noqa: E402
 from postgres_servers import embedded_server  # noqa: E402
 
+from app.cli.bench.ingest_table import copy_rows, own_server  # noqa: E402
 from app.core.paths import Home  # noqa: E402
 from ingest.postgres.asked import Asked  # noqa: E402
 from ingest.sync import ingest_files, ingest_postgres  # noqa: E402
 from models.embedder import Vectors  # noqa: E402
 from models.hash_embedder import HashEmbedder, WordCounter  # noqa: E402
 
+TakeIn = Callable[[Home, Any, Any], int]
+"""Ingests all of a source into a home, by an embedder and a counter of tokens; returns the chunks."""
+Source = Callable[[Path], contextlib.AbstractContextManager[TakeIn]]
+
 AGAIN = """
-import sys, json
+import sys, json, time
 from pathlib import Path
 from app.core.paths import Home
 from ingest.sync import sync
 from models.hash_embedder import HashEmbedder, WordCounter
-embedding = []
+embedding, spent = [], []
+class Timed(HashEmbedder):
+    def passages(self, texts):
+        began = time.perf_counter()
+        try:
+            return super().passages(texts)
+        finally:
+            spent.append(time.perf_counter() - began)
 def embedder():
     embedding.append(True)
-    return HashEmbedder()
+    return Timed()
 (report,) = sync(Home(Path(sys.argv[1])), None, embedder, lambda: WordCounter())
 peak = next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 told = {name: getattr(report, name) for name in ("unchanged", "changed", "added", "deleted")}
-told |= {"seconds_in_run": report.seconds, "peak_mb": peak, "embedder": bool(embedding), "torch": "torch" in sys.modules}
+told |= {"seconds_in_run": report.seconds, "embedding_s": round(sum(spent), 2), "peak_mb": peak}
+told |= {"embedder": bool(embedding), "torch": "torch" in sys.modules}
 print(json.dumps(told))
 """
 """A sync in a process of its own, by a deterministic vector generator."""
@@ -65,25 +81,24 @@ class Recorded:
         return self._embedder.queries(texts)  # type: ignore[attr-defined, no-any-return]
 
 
-def first_sync(models: Path, paragraphs: int, rounds: int, precision: str) -> dict[str, object]:
+def first_sync(models: Path, rounds: int, precision: str, source: Source) -> dict[str, object]:
     from models.library import Library
     from models.sentence import open_embedder
     from models.tokenizer import ModelTokenCounter
 
     model = Library(models).find("all-minilm-l6-v2")
     embedder, counter = open_embedder(model, precision=precision), ModelTokenCounter(model)
-    corpus = (Path(os.environ["ONDOL_EVAL_DATA"]) / "retrieval" / "en-squad" / "corpus.jsonl").read_text(encoding="utf-8")
     embedder.passages(["warm"])
-    synced, bare, chunks = [], [], 0
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "corpus.jsonl"
-        file.write_text("\n".join(corpus.split("\n")[:paragraphs]), encoding="utf-8")
+    synced: list[tuple[float, float]] = []
+    bare: list[tuple[float, float]] = []
+    chunks = 0
+    with tempfile.TemporaryDirectory() as scratch, source(Path(scratch)) as take_in:
         for number in range(rounds):
             home = Path(scratch) / f"home{number}"
             home.mkdir()
             recorded = Recorded(embedder)
             with clock(synced):
-                chunks = ingest_files(Home(home), [file], "squad", recorded, counter).chunks  # type: ignore[arg-type]
+                chunks = take_in(Home(home), recorded, counter)
             texts = [text for batch in recorded.batches for text in batch]
             with clock(bare):
                 embedder.passages(texts)
@@ -96,6 +111,23 @@ def first_sync(models: Path, paragraphs: int, rounds: int, precision: str) -> di
         "cpu_seconds": {"synced": cpu, "bare": bare_cpu, "ratio": round(cpu / bare_cpu, 3)},
         "bar": 1.05,
     }
+
+
+@contextlib.contextmanager
+def paragraphs_of(count: int, scratch: Path) -> Iterator[TakeIn]:
+    """The first paragraphs of en-squad, in a file."""
+    corpus = (Path(os.environ["ONDOL_EVAL_DATA"]) / "retrieval" / "en-squad" / "corpus.jsonl").read_text(encoding="utf-8")
+    file = scratch / "corpus.jsonl"
+    file.write_text("\n".join(corpus.split("\n")[:count]), encoding="utf-8")
+    yield lambda home, embedder, counter: ingest_files(home, [file], "squad", embedder, counter).chunks
+
+
+@contextlib.contextmanager
+def rows_of(dump: Path, count: int, _scratch: Path) -> Iterator[TakeIn]:
+    """The first rows of a dump's table, in a PostgreSQL."""
+    with own_server() as dsn:
+        copy_rows(str(dump), "", "", count, dsn)
+        yield lambda home, embedder, counter: ingest_postgres(home, dsn, Asked(tables=("bench",)), "rows", embedder, counter)[0].chunks
 
 
 @contextlib.contextmanager
@@ -139,12 +171,15 @@ if __name__ == "__main__":
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--models", type=Path, help="the models folder (part 1 is left out without it)")
     asked.add_argument("--paragraphs", type=int, default=300)
+    asked.add_argument("--dump", type=Path)
+    asked.add_argument("--dump-rows", type=int, default=5000)
     asked.add_argument("--rows", type=int, default=200_000)
     asked.add_argument("--rounds", type=int, default=3)
     asked.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     given = asked.parse_args()
     if given.models:
-        print(json.dumps(first_sync(given.models, given.paragraphs, given.rounds, given.precision)))
+        source = partial(rows_of, given.dump, given.dump_rows) if given.dump else partial(paragraphs_of, given.paragraphs)
+        print(json.dumps(first_sync(given.models, given.rounds, given.precision, source)), flush=True)
     if given.rows:
         for part in unchanged(given.rows, given.rounds):
             print(json.dumps(part), flush=True)
