@@ -88,11 +88,12 @@ class Searcher:
         if not 1 <= query.limit <= MOST:
             raise BadRequest(f"The number of results must be between 1 and {MOST}.", param="limit")
         allowed = restriction(query.filters, context.principal)
+        made: dict[str, bytes] = {}
         tries = _TRIES
         while True:
             tries -= 1
             ask = await asyncio.to_thread(self._prepare, store, query, allowed)
-            words, near = await asyncio.gather(asyncio.to_thread(self._full_text, ask), self._dense(ask), return_exceptions=True)
+            words, near = await asyncio.gather(asyncio.to_thread(self._full_text, ask), self._dense(ask, made), return_exceptions=True)
             # The store was embedded anew while the question was: it is asked again in the new way.
             if tries and isinstance(near, GenerationChanged):
                 continue
@@ -146,13 +147,19 @@ class Searcher:
         with self._readers.reader() as reader, reader.snapshot():
             return [pk for pk, _ in reader.full_text.search(ask.terms, ask.store_id, ask.depth, ask.allowed)]
 
-    async def _dense(self, ask: _Ask) -> _Near:
-        """Nothing where the embedder can't read the question: noise must not speak."""
+    async def _dense(self, ask: _Ask, made: dict[str, bytes]) -> _Near:
+        """Nothing where the embedder can't read the question: noise must not speak.
+
+        `made`: the question's vectors by the fingerprints of their embedders; a search that is tried again embeds nothing again.
+        """
         if ask.trust == 0.0 or ask.generation is None:
             return _Near()
         if self._embedder is None:
             raise NotReady("No embedder is installed.", hint="`ondol models pull` gets one.")
-        vector, _ = await self._embedder.vectors_bytes([ask.text], "query", fingerprint=ask.generation.fingerprint)
+        embedder = ask.generation.fingerprint
+        if embedder not in made:
+            made[embedder], _ = await self._embedder.vectors_bytes([ask.text], "query", fingerprint=embedder)
+        vector = made[embedder]
         hits = await self._vectors.query(ask.store, vector, ask.depth, ask.allowed, generation=ask.generation.identity)
         return _Near(vector, tuple(pk for pk, _ in hits))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,21 @@ async def test_a_search_that_is_overtaken_each_time_ends_all_the_same_with_what_
     assert len(found.passages) == 4
     assert "leave" not in [passage.document_id for passage in found.passages]
     assert leg.asked == 3
+
+
+class Counted(LocalQuestions):
+    """Counts the texts that it embeds."""
+
+    count = 0
+
+    async def vectors_bytes(self, texts: Sequence[str], kind: str, *, fingerprint: str = "") -> tuple[bytes, int]:
+        self.count += len(texts)
+        return await super().vectors_bytes(texts, kind, fingerprint=fingerprint)
+
+
+async def test_a_search_that_is_tried_again_embeds_its_question_once(home: Home) -> None:
+    with shelf(home) as books:
+        books.put({**some_texts(60), "leave": f"{QUESTION} 0판"})
+        leg, questions = Overtaken(home, books, 99), Counted(EMBEDDER)
+        await Searcher(home.book, questions, leg, WordCounter()).search("things", SearchQuery(QUESTION, 5), OWNER)
+    assert (leg.asked, questions.count) == (3, 1)
