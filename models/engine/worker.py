@@ -192,9 +192,9 @@ def serve(channel: Channel, loaded: LoadedEngine) -> None:
             with channel.together():
                 for output in outputs:
                     outlet.take(output)
-            # What is held goes out before a step that takes long.
-            outlet.flush_due() if engine.brief(EVERY) else outlet.flush()
-            crowd.tell(*engine.crowd)
+                # What is held goes out before a step that takes long.
+                outlet.flush_due() if engine.brief(EVERY) else outlet.flush()
+                crowd.tell(*engine.crowd)
         if not said:
             channel.event({"beat": True})  # a sign of life, for who listens whether this process hangs
 
