@@ -10,7 +10,7 @@ import typer
 
 from app.cli.ingest_generation import command as generations
 from app.cli.ingest_slot import command as slots
-from app.cli.options import Cron, Every, Into, Json, OnChange, composed
+from app.cli.options import Cron, Every, Into, Json, OnChange, OneSource, OneStore, TheStore
 from app.cli.output import Output, guarded
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ def postgres(
 
 @command.command()
 def sync(
-    store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="Only this store.")] = "",
-    source: Annotated[str, typer.Option("--source", help="Only this source, as `ondol ingest status` names it.")] = "",
+    store: OneStore = "",
+    source: OneSource = "",
     allow_delete: AllowDelete = False,
     json: Json = False,
     gently: Annotated[bool, typer.Option("--gently", help="At low priority, and not at all while another run writes the store.")] = False,
@@ -149,8 +149,8 @@ def sync(
 
 @command.command()
 def forget(
-    store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="The store.")],
-    source: Annotated[str, typer.Option("--source", help="Only this source, as `ondol ingest status` names it.")] = "",
+    store: TheStore,
+    source: OneSource = "",
     document: Annotated[str, typer.Option("--document", help="Only this document, by its id.")] = "",
     json: Json = False,
 ) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from app.cli.options import Json, composed
+from app.cli.options import Json, OneStore, TheStore
 from app.cli.output import Output, guarded
 
 command = typer.Typer(help="The embedding models that stores were and are filled with.", no_args_is_help=True)
@@ -19,9 +17,7 @@ _STATES = {
 
 
 @command.command()
-def show(
-    store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="Only this store.")] = "", json: Json = False
-) -> None:
+def show(store: OneStore = "", json: Json = False) -> None:
     """Show each store's generations: the one that answers, the one that is being embedded, the one before."""
     out = Output(json=json)
 
@@ -43,7 +39,7 @@ def show(
 
 
 @command.command()
-def back(store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="The store.")], json: Json = False) -> None:
+def back(store: TheStore, json: Json = False) -> None:
     """Search a store as before its embedding model changed. Run it again to undo it."""
     out = Output(json=json)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli import ingest
-from app.cli.options import Cron, Every, Json, OnChange, composed
+from app.cli.options import Cron, Every, Json, OnChange, OneSource, OneStore, TheStore
 from app.cli.output import Output, guarded
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from ingest.report import Event, Report
 
 command = ingest.command
-
-OneStore = Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="Only this store.")]
-OneSource = Annotated[str, typer.Option("--source", help="Only this source, as `ondol ingest status` names it.")]
 
 
 @command.command()
@@ -66,7 +63,7 @@ def status(json: Json = False) -> None:
 
 @command.command()
 def schedule(
-    store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="The store.")],
+    store: TheStore,
     source: OneSource = "",
     every: Every = "",
     cron: Cron = "",

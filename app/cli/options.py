@@ -18,3 +18,6 @@ Every = Annotated[str, typer.Option("--every", metavar="15m", help="Read it agai
 Cron = Annotated[str, typer.Option("--cron", metavar="'0 3 * * *'", help="Read it again at these times: minute hour day month weekday.")]
 OnChange = Annotated[bool, typer.Option("--on-change", help="Read a folder again as soon as something in it changes.")]
 Into = Annotated[str, typer.Option("--into", metavar="STORE", callback=composed, help="The store to fill; it is made when there is none.")]
+OneStore = Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="Only this store.")]
+TheStore = Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="The store.")]
+OneSource = Annotated[str, typer.Option("--source", help="Only this source, as `ondol ingest status` names it.")]
