@@ -45,50 +45,43 @@ def test_a_port_that_was_chosen_by_hand_is_not_changed(keep: Keep) -> None:
         assert (problem.code, problem.values["port"]) == ("port_taken", str(port))
 
 
-def test_a_server_of_somebody_else_is_adopted_left_alone_and_replaced_when_it_ends(keep: Keep, tmp_path: Path) -> None:
-    kept = keep()
+@contextlib.contextmanager
+def somebody_elses(kept: Kept) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that the keeper did not start, and that it has found."""
     other = subprocess.Popen(kept.line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
         wait_for(lambda: running(kept.home))
         kept.keeper.start()
         kept.until(State.EXTERNAL)
-        assert kept.pid() == other.pid
-        time.sleep(1)
-        assert kept.keeper.server.state is State.EXTERNAL
+        yield other
     finally:
         other.kill()
         other.wait()
+
+
+def test_a_server_of_somebody_else_is_adopted_left_alone_and_replaced_when_it_ends(keep: Keep, tmp_path: Path) -> None:
+    kept = keep()
+    with somebody_elses(kept) as other:
+        assert kept.pid() == other.pid
+        time.sleep(1)
+        assert kept.keeper.server.state is State.EXTERNAL
     kept.until(State.READY)
     assert kept.pid() != other.pid
 
 
 def test_a_close_leaves_somebody_elses_server_running(keep: Keep) -> None:
     kept = keep()
-    other = subprocess.Popen(kept.line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    try:
-        wait_for(lambda: running(kept.home))
-        kept.keeper.start()
-        kept.until(State.EXTERNAL)
+    with somebody_elses(kept) as other:
         kept.keeper.close()
         assert other.poll() is None
-    finally:
-        other.kill()
-        other.wait()
 
 
 def test_a_person_may_stop_somebody_elses_server(keep: Keep) -> None:
     kept = keep({"ignore_term": True})
-    other = subprocess.Popen(kept.line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    try:
-        wait_for(lambda: running(kept.home))
-        kept.keeper.start()
-        kept.until(State.EXTERNAL)
+    with somebody_elses(kept) as other:
         kept.keeper.stop()
         other.wait(20)
         kept.until(State.STOPPED)
-    finally:
-        other.kill()
-        other.wait()
 
 
 def test_a_record_of_a_process_that_has_ended_is_nobody(keep: Keep) -> None:
