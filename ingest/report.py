@@ -1,9 +1,8 @@
-"""What a run tells: events while it goes on, a report at its end. Frozen; `msgspec.json` makes JSON lines of them."""
+"""What a run tells: events while it goes on, a report at its end. `msgspec.json` makes JSON lines of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgspec
@@ -59,16 +58,13 @@ class Notice(Event, frozen=True):
     text: str
 
 
-class Report(msgspec.Struct, frozen=True):
-    """Counts of documents (and of `chunks` written, texts `embedded`, vectors `reused`) of one finished run.
+class Counts(msgspec.Struct, kw_only=True):
+    """Documents (and `chunks` written, texts `embedded`, vectors `reused`), counted while a run goes on.
 
     `moved`: of those added and deleted, the ones that are the same at another place. `waiting`: files that failed before and are as
-    they were then; they are tried again at their time. `skipped`: files of a kind that no reader knows. `error`: why the run as a whole
-    stopped; empty when it went through.
+    they were then; they are tried again at their time. `skipped`: files of a kind that no reader knows.
     """
 
-    store: str
-    source: str
     added: int = 0
     changed: int = 0
     unchanged: int = 0
@@ -79,6 +75,13 @@ class Report(msgspec.Struct, frozen=True):
     embedded: int = 0
     reused: int = 0
     waiting: int = 0
+
+
+class Report(Counts):
+    """One finished run. `error`: why it stopped as a whole; empty when it went through."""
+
+    store: str
+    source: str
     failed: tuple[Failed, ...] = ()
     error: str = ""
     seconds: float = 0.0
@@ -103,33 +106,9 @@ class Finished(Event, frozen=True):
 OnEvent = Callable[[Event], None]
 
 
-@dataclass
-class Counts:
-    """What a `Report` will say, counted while the run goes on."""
-
-    added: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    deleted: int = 0
-    moved: int = 0
-    skipped: int = 0
-    chunks: int = 0
-    embedded: int = 0
-    reused: int = 0
-    waiting: int = 0
-    failed: list[Failed] = field(default_factory=list)
-
-    def report(self, store: str, source: str, error: str, seconds: float) -> Report:
-        """As it is now."""
-        return Report(store, source, **vars(self) | {"failed": tuple(self.failed)}, error=error, seconds=seconds)
-
-
-_NUMBERS = tuple(counted.name for counted in fields(Counts) if counted.name != "failed")
-
-
 def merged(reports: list[Report], store: str) -> Report:
     """Several sources' reports as one."""
-    numbers: dict[str, Any] = {name: sum(getattr(report, name) for report in reports) for name in _NUMBERS}
+    numbers: dict[str, Any] = {name: sum(getattr(report, name) for report in reports) for name in Counts.__struct_fields__}
     return Report(
         store,
         ", ".join(report.source for report in reports),

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from app.core.errors import OndolError
 from ingest.batches import AHEAD, Batches
 from ingest.book.held import PORTION, Held, Seen
@@ -40,6 +42,7 @@ class Run:
         labels = Labels.of(source.spec)
         self.rule = rule_of(options.chunk, labels)
         self.counts = Counts()
+        self.failed: list[Failed] = []
         self._batches = Batches(writer, source.id, labels, tools, options.batch_chunks, self.counts, self._memory)
         self._failing = Failing(writer.failed_before(source.id).values(), options.retry, time.time())
         self._versions: dict[str, str] = {}
@@ -122,7 +125,7 @@ class Run:
     def fail(self, failed: Failed, version: str = "") -> None:
         """An item that could not be read; `version` tells later whether it is still the same."""
         self._versions[failed.item] = version
-        self.counts.failed.append(failed)
+        self.failed.append(failed)
         self._on_event(ItemFailed(self._writer.store, self._source.name, failed.item, failed.reason))
 
     def keep(self, ids: Iterable[str]) -> None:
@@ -251,7 +254,8 @@ class Run:
 
     def report(self, error: str = "") -> Report:
         """The counts so far."""
-        return self.counts.report(self._writer.store, self._source.name, error, round(time.monotonic() - self._began, 3))
+        seconds = round(time.monotonic() - self._began, 3)
+        return Report(self._writer.store, self._source.name, tuple(self.failed), error, seconds, **msgspec.structs.asdict(self.counts))
 
     def close(self, error: str = "") -> Report:
         """Write down how it went. After an error the failures of earlier runs stay listed: not all was looked at."""

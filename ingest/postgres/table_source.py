@@ -35,7 +35,7 @@ def fill_from_table(run: Run, database: Database, plan: Plan) -> None:
     if comparison.silent:
         run.notice(f"{comparison.silent} rows say nothing beyond their key and were left out.")
     comparison.remove()
-    if mark is not None and not run.counts.failed:
+    if mark is not None and not run.failed:
         counts = run.counts
         mark = msgspec.structs.replace(mark, documents=run.documents + counts.added - counts.deleted)
         run.state[SETTLED] = msgspec.to_builtins(mark)
