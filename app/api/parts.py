@@ -20,8 +20,8 @@ class Stores(Protocol):
         """All of them."""
         ...
 
-    async def search(self, store: str, query: SearchQuery, context: Context) -> SearchResult:
-        """Hybrid search in one. StoreNotFound where there is none."""
+    async def search(self, store: str, queries: Sequence[SearchQuery], context: Context) -> Sequence[SearchResult]:
+        """Hybrid search in one, for each question; all of them are answered from one moment of it. StoreNotFound where there is none."""
         ...
 
 

@@ -186,5 +186,10 @@ def store_filters(filters: Any) -> dict[str, Any]:
     if kind == "eq" and "key" in filters and "value" in filters:
         return {str(filters["key"]): filters["value"]}
     if kind == "and" and isinstance(filters.get("filters"), list):
-        return {key: value for part in filters["filters"] for key, value in store_filters(part).items()}
+        found: dict[str, Any] = {}
+        for part in filters["filters"]:
+            for key, value in store_filters(part).items():
+                if found.setdefault(key, value) != value:
+                    raise BadRequest(f"The filter names '{key}' twice.", hint="Ask for one value of it.", param="filters")
+        return found
     raise BadRequest(f"Filters of type '{kind}' are not supported.", hint="Use 'eq', or 'and' of those.", param="filters")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from litestar import Request, get, post
@@ -15,6 +14,8 @@ from app.api.parts import Parts
 from app.api.requests import StoreSearchRequest
 from app.core.errors import BadRequest, StoreNotFound
 from app.core.records import SearchQuery, StoreInfo
+
+MOST_QUESTIONS = 64
 
 
 def _entry(store: StoreInfo) -> dict[str, Any]:
@@ -58,10 +59,11 @@ async def search_store(
     questions = [data.query] if isinstance(data.query, str) else data.query
     if not any(question.strip() for question in questions):
         raise BadRequest("The query is empty.", param="query")
+    if len(questions) > MOST_QUESTIONS:
+        raise BadRequest(f"Ask at most {MOST_QUESTIONS} questions at once; there are {len(questions)}.", param="query")
     filters, context = shapes.store_filters(data.filters), context_of(request)
-    results = await asyncio.gather(
-        *(parts.stores.search(store_id, SearchQuery(question, data.max_num_results, filters), context) for question in questions)
-    )
+    asked = [SearchQuery(question, data.max_num_results, filters) for question in questions]
+    results = await parts.stores.search(store_id, asked, context)
     least = (data.ranking_options and data.ranking_options.score_threshold) or 0.0
     found = [passage for rank in range(data.max_num_results) for result in results for passage in result.passages[rank : rank + 1]]
     unique = list({passage.id: passage for passage in found if passage.score >= least}.values())[: data.max_num_results]

@@ -55,9 +55,9 @@ class LocalStores:
             self._seen = (now + STORES_FRESH_SECONDS + STORES_SHARE * (now - began), known)
         return known
 
-    async def search(self, store: str, query: SearchQuery, context: Context) -> SearchResult:
-        """Hybrid search in one store."""
-        return await self._searcher.search(store, query, context)
+    async def search(self, store: str, queries: Sequence[SearchQuery], context: Context) -> Sequence[SearchResult]:
+        """Hybrid search in one store, for each question."""
+        return await self._searcher.search_all(store, queries, context)
 
 
 class LocalEmbeddings:

@@ -97,6 +97,15 @@ def newest_seq(book: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def changed_since(book: sqlite3.Connection, generation_id: int, seq: int) -> bool:
+    """Whether a generation's chunks have changed after a number of the outbox; True too where nobody can tell, as rows were pruned."""
+    later = newest_seq(book) - seq
+    if not later:
+        return False
+    count, mine = book.execute("SELECT count(*), total(generation_id = ?) FROM outbox WHERE seq > ?", (generation_id, seq)).fetchone()
+    return bool(mine) or count != later
+
+
 def changes(book: sqlite3.Connection, generation_id: int, after: int, limit: int) -> list[Change]:
     """The generation's changes after a number, oldest first."""
     rows = book.execute(

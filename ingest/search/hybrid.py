@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from ingest.index.book_view import Generation
 from ingest.index.contract import GenerationChanged, VectorSearch
 from ingest.search.judge import Judge
 from ingest.search.questions import QuestionEmbedder
-from ingest.search.reader import Reader, Readers
+from ingest.search.reader import Moment, Reader, Readers
 from ingest.search.relevance import Term, legibility
 from ingest.search.visible import Restriction, restriction
 
@@ -36,7 +36,7 @@ DEPTH = 50
 MOST = 200
 """Passages that one search can return."""
 _TRIES = 3
-"""Of a search that the book overtakes: its store gets another generation, or documents come, change or go meanwhile."""
+"""Of a search that its store overtakes: it gets another generation, or documents come, change or go meanwhile."""
 DENSE_WEIGHT = 0.5
 """The vector leg's say beside the full-text leg's 1, where the embedder can read the question. See the README for how it was chosen."""
 
@@ -46,8 +46,7 @@ class _Ask(msgspec.Struct, frozen=True):
 
     store: str
     store_id: int
-    generation: Generation | None
-    moment: int
+    moment: Moment
     text: str
     terms: list[Term]
     depth: int
@@ -55,6 +54,16 @@ class _Ask(msgspec.Struct, frozen=True):
     allowed: Restriction | None
     counter: Any
     trust: float
+
+    @property
+    def generation(self) -> Generation | None:
+        """How the store was embedded when the question came; None: not at all."""
+        return self.moment.generation
+
+    @property
+    def embedder(self) -> str:
+        """The fingerprint of what embeds the question; "" where vectors have no say: it can't be read by it, or the store has none."""
+        return self.generation.fingerprint if self.generation is not None and self.trust else ""
 
 
 class _Near(msgspec.Struct, frozen=True):
@@ -83,39 +92,42 @@ class Searcher:
 
     async def search(self, store: str, query: SearchQuery, context: Context) -> SearchResult:
         """Passages that the principal may read, best first. BadRequest for an empty question, StoreNotFound names the nearest."""
-        if not query.text.strip():
-            raise BadRequest("The question is empty.", hint="Write what you want to know.", param="query")
-        if not 1 <= query.limit <= MOST:
-            raise BadRequest(f"The number of results must be between 1 and {MOST}.", param="limit")
-        allowed = restriction(query.filters, context.principal)
-        made: dict[str, bytes] = {}
+        return (await self.search_all(store, [query], context))[0]
+
+    async def search_all(self, store: str, queries: Sequence[SearchQuery], context: Context) -> list[SearchResult]:
+        """The same for several questions, all answered from one moment of the store."""
+        allowed = [_checked(query, context) for query in queries]
+        made: dict[tuple[str, str], bytes] = {}
         tries = _TRIES
         while True:
             tries -= 1
-            ask = await asyncio.to_thread(self._prepare, store, query, allowed)
-            words, near = await asyncio.gather(asyncio.to_thread(self._full_text, ask), self._dense(ask, made), return_exceptions=True)
-            # The store was embedded anew while the question was: it is asked again in the new way.
+            asks = await asyncio.to_thread(self._prepare, store, queries, allowed)
+            # Each leg looks at a moment of its own; the last time words are looked up with the passages, so that at least those are of one.
+            by_words = asyncio.to_thread(self._full_text, asks) if tries else asyncio.sleep(0)
+            words, near = await asyncio.gather(by_words, self._dense(asks, made), return_exceptions=True)
+            # The store was embedded anew while the questions were: they are asked again in the new way.
             if tries and isinstance(near, GenerationChanged):
                 continue
-            result, changed = await self._merged(ask, words, near)
-            # Each leg has looked at its own moment. Of a document that was replaced meanwhile they have found chunks that are no more,
-            # and of a new one perhaps some: it must be neither missing nor half there.
+            results, changed = await self._merged(asks, words, near)
+            # Of a document that was replaced meanwhile the legs have found chunks that are no more, and of a new one perhaps some:
+            # it must be neither missing nor half there, nor differ from one answer to the next.
             if not (tries and changed):
-                return result
+                return results
 
-    async def _merged(self, ask: _Ask, words: list[int] | BaseException, near: _Near | BaseException) -> tuple[SearchResult, bool]:
-        """The answer of both legs, and whether the book has changed since the question. NotReady where both failed."""
+    async def _merged(
+        self, asks: list[_Ask], words: list[list[int]] | BaseException | None, near: list[_Near] | BaseException
+    ) -> tuple[list[SearchResult], bool]:
+        """The answers of both legs, and whether the store has changed since the questions. NotReady where both failed."""
         failed: dict[str, str] = {}
         if isinstance(words, BaseException):
             failed["full text"] = _reason(words)
-            words = []
+            words = [[] for _ in asks]
         if isinstance(near, BaseException):
             failed["vectors"] = _reason(near)
-            near = _Near()
+            near = [_Near() for _ in asks]
         if len(failed) == 2:
             raise NotReady(f"The search failed: {failed['full text']} {failed['vectors']}")
-        ranked = fuse([(1.0, words), (DENSE_WEIGHT * ask.trust, near.pks)])[: ask.limit]
-        return await asyncio.to_thread(self._result, ask, near.vector, ranked, failed)
+        return await asyncio.to_thread(self._results, asks, words, near, failed)
 
     async def stores(self) -> list[StoreInfo]:
         """Every store; none where nothing was ever ingested."""
@@ -132,48 +144,70 @@ class Searcher:
         except StoreNotFound:
             return []
 
-    def _prepare(self, store: str, query: SearchQuery, allowed: Restriction | None) -> _Ask:
-        depth = max(DEPTH, query.limit)
+    def _prepare(self, store: str, queries: Sequence[SearchQuery], allowed: list[Restriction | None]) -> list[_Ask]:
         with self._readers.reader() as reader, reader.snapshot():
-            id, generation, terms = reader.store_id(store), reader.generation(store), reader.full_text.terms(query.text)
-            moment = reader.moment()
+            id, moment = reader.store_id(store), reader.moment(store)
+            terms = [reader.full_text.terms(query.text) for query in queries]
         counter = self._counter
         if callable(counter):
-            counter = counter(generation.fingerprint) if generation is not None else None
-        trust = 1.0 if counter is None else legibility(query.text, counter.offsets(query.text))
-        return _Ask(store, id, generation, moment, query.text, terms, depth, query.limit, allowed, counter, trust)
+            counter = counter(moment.generation.fingerprint) if moment.generation is not None else None
+        return [
+            _Ask(
+                *(store, id, moment, query.text, its),
+                depth=max(DEPTH, query.limit),
+                limit=query.limit,
+                allowed=may,
+                counter=counter,
+                trust=1.0 if counter is None else legibility(query.text, counter.offsets(query.text)),
+            )
+            for query, its, may in zip(queries, terms, allowed, strict=True)
+        ]
 
-    def _full_text(self, ask: _Ask) -> list[int]:
+    def _full_text(self, asks: list[_Ask]) -> list[list[int]]:
         with self._readers.reader() as reader, reader.snapshot():
-            return [pk for pk, _ in reader.full_text.search(ask.terms, ask.store_id, ask.depth, ask.allowed)]
+            return _by_words(reader, asks)
 
-    async def _dense(self, ask: _Ask, made: dict[str, bytes]) -> _Near:
-        """Nothing where the embedder can't read the question: noise must not speak.
+    async def _dense(self, asks: list[_Ask], made: dict[tuple[str, str], bytes]) -> list[_Near]:
+        """Nothing for a question that the embedder can't read: noise must not speak.
 
-        `made`: the question's vectors by the fingerprints of their embedders; a search that is tried again embeds nothing again.
+        `made`: vectors by the fingerprint of their embedder and the question; a search that is tried again embeds nothing again.
         """
-        if ask.trust == 0.0 or ask.generation is None:
-            return _Near()
+        await self._embed([ask for ask in asks if ask.embedder], made)
+        return [await self._nearest(ask, made[ask.embedder, ask.text]) if ask.embedder else _Near() for ask in asks]
+
+    async def _embed(self, asks: list[_Ask], made: dict[tuple[str, str], bytes]) -> None:
+        missing = list(dict.fromkeys(ask.text for ask in asks if (ask.embedder, ask.text) not in made))
+        if not missing:
+            return
         if self._embedder is None:
             raise NotReady("No embedder is installed.", hint="`ondol models pull` gets one.")
-        embedder = ask.generation.fingerprint
-        if embedder not in made:
-            made[embedder], _ = await self._embedder.vectors_bytes([ask.text], "query", fingerprint=embedder)
-        vector = made[embedder]
+        embedder = asks[0].embedder  # they are of one store, at one moment
+        rows, dimensions = await self._embedder.vectors_bytes(missing, "query", fingerprint=embedder)
+        made.update({(embedder, text): rows[at * dimensions * 4 :][: dimensions * 4] for at, text in enumerate(missing)})
+
+    async def _nearest(self, ask: _Ask, vector: bytes) -> _Near:
+        assert ask.generation is not None, "its question was embedded"
         hits = await self._vectors.query(ask.store, vector, ask.depth, ask.allowed, generation=ask.generation.identity)
         return _Near(vector, tuple(pk for pk, _ in hits))
 
-    def _result(self, ask: _Ask, vector: bytes, ranked: list[tuple[int, float]], failed: dict[str, str]) -> tuple[SearchResult, bool]:
+    def _results(
+        self, asks: list[_Ask], words: list[list[int]] | None, near: list[_Near], failed: dict[str, str]
+    ) -> tuple[list[SearchResult], bool]:
         with self._readers.reader() as reader, reader.snapshot():
-            by_pk = reader.found(ask.store, ask.generation, [pk for pk, _ in ranked])
-            found = [(by_pk[pk], score) for pk, score in ranked if pk in by_pk]
-            judge = Judge(ask.text, ask.terms, reader.chunks(), vector, self._background(reader, ask, vector), ask.trust, ask.counter)
-            spoken = judge.passages([one for one, _ in found], reader.words)
-            changed = reader.moment() != ask.moment
+            words = _by_words(reader, asks) if words is None else words
+            found = [self._result(reader, ask, its, close, failed) for ask, its, close in zip(asks, words, near, strict=True)]
+            return found, reader.changed_since(asks[0].store, asks[0].moment)
+
+    def _result(self, reader: Reader, ask: _Ask, words: list[int], near: _Near, failed: dict[str, str]) -> SearchResult:
+        ranked = fuse([(1.0, words), (DENSE_WEIGHT * ask.trust, near.pks)])[: ask.limit]
+        by_pk = reader.found(ask.store, ask.generation, [pk for pk, _ in ranked])
+        found = [(by_pk[pk], score) for pk, score in ranked if pk in by_pk]
+        judge = Judge(ask.text, ask.terms, reader.chunks(), near.vector, self._background(reader, ask, near.vector), ask.trust, ask.counter)
+        spoken = judge.passages([one for one, _ in found], reader.words)
         passages = tuple(
             msgspec.structs.replace(one.passage, score=score, relevance=value) for (one, score), value in zip(found, spoken, strict=True)
         )
-        return SearchResult(passages, trust=ask.trust, relevance=max(spoken, default=0.0), failed=failed), changed
+        return SearchResult(passages, trust=ask.trust, relevance=max(spoken, default=0.0), failed=failed)
 
     def _background(self, reader: Reader, ask: _Ask, vector: bytes) -> array[float]:
         """The store's mean vector, taken again when the store has doubled or halved."""
@@ -185,6 +219,19 @@ class Searcher:
             mean = reader.background(ask.generation)
             self._backgrounds[ask.generation.identity] = (chunks, mean)
         return mean
+
+
+def _by_words(reader: Reader, asks: list[_Ask]) -> list[list[int]]:
+    return [[pk for pk, _ in reader.full_text.search(ask.terms, ask.store_id, ask.depth, ask.allowed)] for ask in asks]
+
+
+def _checked(query: SearchQuery, context: Context) -> Restriction | None:
+    """What the asker may see. BadRequest for a question that can't be one."""
+    if not query.text.strip():
+        raise BadRequest("The question is empty.", hint="Write what you want to know.", param="query")
+    if not 1 <= query.limit <= MOST:
+        raise BadRequest(f"The number of results must be between 1 and {MOST}.", param="limit")
+    return restriction(query.filters, context.principal)
 
 
 def _reason(error: BaseException) -> str:

@@ -34,6 +34,13 @@ class Found(msgspec.Struct, frozen=True):
     vector: bytes
 
 
+class Moment(msgspec.Struct, frozen=True):
+    """How a store is embedded (None while it isn't), and the number of the book's newest change."""
+
+    generation: Generation | None
+    seq: int
+
+
 class Reader:
     """One connection to the book with what hangs on it; for one thread at a time."""
 
@@ -51,13 +58,14 @@ class Reader:
         """The store's number; StoreNotFound names the nearest."""
         return book_view.store_id(self._book, store)
 
-    def generation(self, store: str) -> Generation | None:
-        """How the store is embedded; None while it isn't."""
-        return book_view.generation(self._book, store)
+    def moment(self, store: str) -> Moment:
+        """How the store stands."""
+        return Moment(book_view.generation(self._book, store), book_view.newest_seq(self._book))
 
-    def moment(self) -> int:
-        """A number that grows with each change of the book's chunks."""
-        return book_view.newest_seq(self._book)
+    def changed_since(self, store: str, then: Moment) -> bool:
+        """Whether any of the store's chunks came or went since; what happens to other stores is no change."""
+        of = book_view.generation(self._book, store)
+        return of != then.generation or (of is not None and book_view.changed_since(self._book, of.id, then.seq))
 
     def chunks(self) -> int:
         """Chunks of the whole book; counted again when another process has written."""

@@ -140,10 +140,10 @@ class OneStore:
     async def stores(self) -> Sequence[StoreInfo]:
         return [StoreInfo("hr", 2, 2, 1_700_000_000.0, 100)]
 
-    async def search(self, store: str, query: SearchQuery, context: Context) -> SearchResult:
+    async def search(self, store: str, queries: Sequence[SearchQuery], context: Context) -> Sequence[SearchResult]:
         if store != "hr":
             raise StoreNotFound(f"There is no store '{store}'.")
-        return SearchResult(PASSAGES[: query.limit], 0.9)
+        return [SearchResult(PASSAGES[: query.limit], 0.9) for query in queries]
 
 
 class Lengths:

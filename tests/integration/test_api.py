@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import openai
 import pytest
-from api_server import KEY, Running
+from api_server import KEY, PASSAGES, Running
 
 
 def send(
@@ -127,8 +127,22 @@ def test_a_store_is_listed_and_searched_in_openais_shape(client: openai.OpenAI) 
         client.vector_stores.search("none", query="leave")
 
 
+def test_each_of_several_questions_brings_its_best_and_too_many_are_refused(client: openai.OpenAI) -> None:
+    found = client.vector_stores.search("hr", query=["leave", "travel"], max_num_results=2).data
+    assert [hit.file_id for hit in found] == [passage.document_id for passage in PASSAGES]
+    with pytest.raises(openai.BadRequestError, match="at most 64"):
+        client.vector_stores.search("hr", query=["leave"] * 65)
+
+
 @pytest.mark.parametrize(
-    "filters", [{"type": "and", "filters": [5]}, {"type": "and", "filters": ["x"]}, {"type": "and", "filters": 5}, {"a": 1}]
+    "filters",
+    [
+        {"type": "and", "filters": [5]},
+        {"type": "and", "filters": ["x"]},
+        {"type": "and", "filters": 5},
+        {"type": "and", "filters": [{"type": "eq", "key": "year", "value": at} for at in (2023, 2024)]},
+        {"a": 1},
+    ],
 )
 def test_filters_that_are_none_are_refused(server: Running, filters: Any) -> None:
     status, refused, _ = send(server, "POST", "/v1/vector_stores/hr/search", {"query": "leave", "filters": filters})
