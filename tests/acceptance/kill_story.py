@@ -104,7 +104,7 @@ class Story:
         return before
 
     def _sync(self) -> subprocess.Popen[str]:
-        return self._product.start("ingest", "sync", "--json")
+        return self._product.start("ingest", "sync", "--json", "--until-stdin-closes")
 
     def _alive(self, ingest: subprocess.Popen[str]) -> dict[str, int]:
         """Who can be killed, by name."""

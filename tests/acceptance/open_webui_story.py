@@ -32,7 +32,8 @@ def story(home: Path, models: Path, program: str) -> dict[str, Any]:
     page = home.parent / "안내서.md"
     page.write_text(PAGE, encoding="utf-8")
     product.lines("ingest", "files", str(page), "--into", "shop")
-    process = product.start("open-webui", "--json", "--no-browser", "--no-login", "--port", str(free_port()), "--path", program)
+    words = ("open-webui", "--json", "--until-stdin-closes", "--no-browser", "--no-login", "--path", program)
+    process = product.start(*words, "--port", str(free_port()))
     assert process.stdout is not None
     told: dict[str, Any] = {}
     for line in process.stdout:

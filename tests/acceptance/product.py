@@ -40,9 +40,15 @@ class Product:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """A command in the background, in a process group of its own."""
+        """A command in the background, in a process group of its own. Its input closes when this process ends, however that goes."""
         return subprocess.Popen(
-            [*self.line, *words], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+            [*self.line, *words],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
         )
 
     @functools.cached_property
@@ -52,8 +58,8 @@ class Product:
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[Served]:
-        """A server, until the block ends."""
-        process = self.start("serve", "--port", "0", "--json")
+        """A server, until the block ends; one whose test is killed ends by itself."""
+        process = self.start("serve", "--port", "0", "--json", "--until-stdin-closes")
         try:
             assert process.stdout is not None
             told = json.loads(process.stdout.readline())

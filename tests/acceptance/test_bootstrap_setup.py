@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import hashlib
-import http.server
 import io
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,54 +18,12 @@ from boot import machine, setup
 from boot.choices import Machine, Options
 from boot.console import Console, Failed
 from boot.environment import Environment
-from boot.process import clean_environment, run
+from boot.process import clean_environment
 from boot.setup import Clone, set_up
-from boot.stamps import Lock
+from tiny_packages import BACKEND, LLAMA, LOADS, TORCH, make_wheel, serve_wheel, serving, site
 
 pytestmark = pytest.mark.acceptance
 INSTALLER = Path(__file__).parents[2] / "installer"
-TORCH, LLAMA = "2.13.0", "0.3.36"
-LOADS = "import leaf\ndef llama_backend_init() -> None: ...\n"
-# A build backend that needs nothing from anywhere: it writes an empty wheel.
-BACKEND = """
-import zipfile
-NAME = "tinyondol-1.0-py3-none-any.whl"
-def build_editable(folder, config_settings=None, metadata_directory=None):
-    with zipfile.ZipFile(folder + "/" + NAME, "w") as made:
-        made.writestr("tinyondol.pth", "")
-        made.writestr("tinyondol-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: tinyondol\\nVersion: 1.0\\n%s")
-        made.writestr("tinyondol-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        made.writestr("tinyondol-1.0.dist-info/RECORD", "")
-    return NAME
-def get_requires_for_build_editable(config_settings=None):
-    return []
-"""
-
-
-def make_wheel(folder: Path, name: str, version: str, files: dict[str, str], tag: str = "py3-none-any", needs: str = "") -> Path:
-    """A real wheel with a true RECORD."""
-    stem = f"{name.replace('-', '_')}-{version}"
-    files = {
-        **files,
-        f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        + (f"Requires-Dist: {needs}\n" if needs else ""),
-        f"{stem}.dist-info/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
-    }
-    record = ""
-    for path, text in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        record += f"{path},sha256={digest},{len(text.encode())}\n"
-    folder.mkdir(parents=True, exist_ok=True)
-    wheel = folder / f"{stem}-{tag}.whl"
-    with zipfile.ZipFile(wheel, "w") as made:
-        for path, text in files.items():
-            made.writestr(path, text)
-        made.writestr(f"{stem}.dist-info/RECORD", record + f"{stem}.dist-info/RECORD,,\n")
-    return wheel
-
-
-def site(folder: Path) -> Path:
-    return next(iter([*folder.glob("lib/python*/site-packages"), *folder.glob("Lib/site-packages")]))
 
 
 @pytest.fixture(scope="module")
@@ -224,70 +175,36 @@ def test_a_missing_package_fails_with_pips_own_words_in_the_log(steps, clone: Cl
     assert "twig" in caught.value.log.read_text(encoding="utf-8").split("ERROR:", 1)[1]
 
 
-class Index(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *values: object) -> None:
-        pass
-
-
 @pytest.fixture
-def llama_index(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder served over HTTP in the shape of the llama.cpp wheel index."""
+def from_index(clone: Clone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Sets up where an index offers one wheel of llama.cpp with this module in it; returns what was printed."""
+    monkeypatch.setattr(machine, "look", lambda: Machine(system="Plan9"))
     root = tmp_path / "served"
     root.mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Index, directory=str(root)))
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    yield root, f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
 
+    def do(source: str) -> str:
+        serve_wheel(root, "cpu", source)
+        out = io.StringIO()
+        set_up(clone, setup.RUN_EXTRAS, Options(llama_index=address), Console(out))
+        return out.getvalue()
 
-def serve_wheel(root: Path, flavour: str, source: str) -> None:
-    make_wheel(
-        root / flavour / "llama-cpp-python",
-        "llama-cpp-python",
-        LLAMA,
-        {"llama_cpp/__init__.py": source},
-        f"py3-none-{machine.platform_tag()}",
-        needs="leaf",
-    )
+    with serving(root) as address:
+        # The project's own step still sees the folder alone.
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.setenv("PIP_INDEX_URL", address)
+        yield do
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="a wheel's platform tag there needs the version of macOS")
-def test_a_prebuilt_wheel_of_the_index_is_installed_and_kept(
-    clone: Clone, monkeypatch: pytest.MonkeyPatch, llama_index: tuple[Path, str]
-) -> None:
-    root, address = llama_index
-    serve_wheel(root, "cpu", LOADS)
-    monkeypatch.setattr(machine, "look", lambda: Machine(system="Plan9"))
-    monkeypatch.delenv("PIP_NO_INDEX")
-    out = io.StringIO()
-    # The project's own step still sees the folder alone.
-    monkeypatch.setenv("PIP_INDEX_URL", address)
-    set_up(clone, setup.RUN_EXTRAS, Options(llama_index=address), Console(out))
-    assert "prebuilt wheel (cpu)" in out.getvalue()
+def test_a_prebuilt_wheel_of_the_index_is_installed_and_kept(clone: Clone, from_index: Callable[[str], str]) -> None:
+    assert "prebuilt wheel (cpu)" in from_index(LOADS)
     assert list((clone.state / "wheels" / "cpu").glob("*.whl"))
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="a wheel's platform tag there needs the version of macOS")
-def test_a_prebuilt_wheel_that_does_not_load_here_is_not_accepted(
-    clone: Clone, monkeypatch: pytest.MonkeyPatch, llama_index: tuple[Path, str]
-) -> None:
-    root, address = llama_index
-    serve_wheel(root, "cpu", "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
-    monkeypatch.setattr(machine, "look", lambda: Machine(system="Plan9"))
-    monkeypatch.delenv("PIP_NO_INDEX")
-    monkeypatch.setenv("PIP_INDEX_URL", address)
+def test_a_prebuilt_wheel_that_does_not_load_here_is_not_accepted(clone: Clone, from_index: Callable[[str], str]) -> None:
     make_it_load(clone)
-    out = io.StringIO()
-    set_up(clone, setup.RUN_EXTRAS, Options(llama_index=address), Console(out))
-    assert "kept from an earlier build (native)" in out.getvalue()
-
-
-def test_an_index_that_never_answers_counts_as_one_that_is_not_there() -> None:
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        assert machine.page(f"http://127.0.0.1:{silent.getsockname()[1]}/", patience=0.3) == ""
+    assert "kept from an earlier build (native)" in from_index("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
 
 
 def test_an_environment_without_its_python_is_made_again_as_another_one(environment: Environment) -> None:
@@ -364,46 +281,3 @@ def test_a_package_with_a_cut_file_is_taken_out_and_a_whole_one_is_left(environm
     (site(environment.folder) / "bad" / "__init__.py").write_text("value = 1", encoding="utf-8")
     (site(environment.folder) / "~ad").mkdir()
     assert sorted(environment.repair()) == ["bad-1.0", "~ad"]
-
-
-def test_a_program_that_fails_is_named_with_its_status_and_its_output_is_kept(tmp_path: Path) -> None:
-    log = tmp_path / "로그" / "step.log"
-    with pytest.raises(Failed, match="status 3"):
-        run([sys.executable, "-c", "print('안녕'); raise SystemExit(3)"], log=log, environment=clean_environment(os.environ), cwd=tmp_path)
-    assert "안녕" in log.read_text(encoding="utf-8")
-
-
-def test_a_program_that_is_not_there_is_a_clear_failure(tmp_path: Path) -> None:
-    with pytest.raises(Failed, match="can't be started"):
-        run([tmp_path / "nothing"], log=tmp_path / "log", environment={}, cwd=tmp_path)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX signal")
-def test_the_lock_of_a_killed_bootstrap_is_free_again(tmp_path: Path) -> None:
-    code = f"""
-import sys, time
-sys.path.insert(0, {str(INSTALLER)!r})
-from pathlib import Path
-from boot.stamps import Lock
-with Lock(Path({str(tmp_path / "lock")!r}), None):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    waited = []
-    threading.Timer(0.5, holder.kill).start()
-    with Lock(tmp_path / "lock", lambda: waited.append(True)):
-        holder.wait()
-    assert waited == [True]
-
-
-def test_the_help_names_both_commands_and_an_unknown_option_of_run_is_refused() -> None:
-    bootstrap = str(INSTALLER / "bootstrap.py")
-    shown = subprocess.run([sys.executable, bootstrap, "--help"], capture_output=True, text=True, check=True).stdout
-    assert "run" in shown
-    assert "test" in shown
-    refused = subprocess.run([sys.executable, bootstrap, "run", "--onse"], capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "--onse" in refused.stderr

@@ -40,7 +40,8 @@ def own_page(
             ports.append(one.getsockname()[1])
     product.environment["ONDOL_PORT"] = str(ports[0])
     program = str(open_webui_install.installed())
-    process = product.start("open-webui", "--json", "--no-browser", "--no-login", "--port", str(ports[1]), "--path", program)
+    words = ("open-webui", "--json", "--until-stdin-closes", "--no-browser", "--no-login", "--path", program)
+    process = product.start(*words, "--port", str(ports[1]))
     try:
         assert process.stdout is not None
         told: dict[str, Any] = {}

@@ -38,15 +38,17 @@ def zeroed(pattern: str) -> Damage:
 
 DAMAGES = {
     "removed": removed,
-    "position lost": lambda path: (path / "position.json").unlink(),
     "position torn": truncated("position.json"),
-    "database truncated": truncated("chroma.sqlite3"),
     "database zeroed": zeroed("chroma.sqlite3"),
-    "rows truncated": truncated("data_level0.bin"),
     "rows zeroed": zeroed("data_level0.bin"),
+    "metadata truncated": truncated("index_metadata.pickle"),
+}
+FURTHER_DAMAGES = {
+    "position lost": lambda path: (path / "position.json").unlink(),
+    "database truncated": truncated("chroma.sqlite3"),
+    "rows truncated": truncated("data_level0.bin"),
     "links zeroed": zeroed("link_lists.bin"),
     "header zeroed": zeroed("header.bin"),
-    "metadata truncated": truncated("index_metadata.pickle"),
     "everything zeroed": zeroed("*.*"),
 }
 
@@ -59,10 +61,11 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-async def test_whatever_was_damaged_answers_stay_right_and_the_index_comes_back(home: Home) -> None:
+@pytest.mark.parametrize("damages", [pytest.param(DAMAGES, id="some"), pytest.param(FURTHER_DAMAGES, marks=pytest.mark.slow, id="further")])
+async def test_whatever_was_damaged_answers_stay_right_and_the_index_comes_back(home: Home, damages: dict[str, Damage]) -> None:
     index = IndexClient(home)
     await until(index, follows)
-    for name, damage in DAMAGES.items():
+    for name, damage in damages.items():
         await index.stop()
         (directory,) = home.index.glob("s*-g*-*")
         damage(directory)
@@ -101,11 +104,11 @@ async def test_a_damaged_matrix_is_built_anew(home: Home, suffix: str, how: Call
     await index.stop()
 
 
-async def test_a_sound_directory_is_used_again_however_often_the_worker_starts(home: Home) -> None:
+async def test_a_sound_directory_is_used_again_at_each_start_of_the_worker(home: Home) -> None:
     index = IndexClient(home)
     await until(index, follows)
     (before,) = home.index.glob("s*-g*-*")
-    for _ in range(5):
+    for _ in range(2):
         await index.stop()
         await until(index, follows)
     assert list(home.index.glob("s*-g*-*")) == [before]

@@ -223,7 +223,7 @@ async def test_the_command_line_finds_the_same_without_a_server(home: Home) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 async def test_kills_during_a_drain_leave_answers_as_after_a_rebuild(home: Home, kills: int) -> None:
     dice = random.Random(7)
     with shelf(home) as books:

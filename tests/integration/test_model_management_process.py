@@ -35,8 +35,8 @@ class Served:
 
     def __init__(self, home: Path, hub_url: str = "http://127.0.0.1:9", **settings: str) -> None:
         environment = {**os.environ, "ONDOL_HOME": str(home), "HF_ENDPOINT": hub_url, "HF_HOME": str(home / "hf"), **settings}
-        line = [sys.executable, "-P", "-m", "app.cli", "serve", "--port", "0", "--json"]
-        self.process = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True)
+        line = [sys.executable, "-P", "-m", "app.cli", "serve", "--port", "0", "--json", "--until-stdin-closes"]
+        self.process = subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.url: str = json.loads(self.process.stdout.readline())["url"]
         self.key = (home / "key").read_text().strip()
