@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import psutil
 import pytest
+import pytest_asyncio
 
 from app.core.errors import BadRequest, ItemError, NotReady, WorkerDied
 from app.core.workers.parent import State
@@ -25,20 +27,47 @@ from models.precision import Found, Precisions
 from models.sentence import open_embedder
 from models.tokenizer import ModelTokenCounter
 
+IN_THE_OFFICE = pytest.mark.asyncio(loop_scope="module")
+"""Where the client and its worker outlive a test."""
 TEXTS = ["The cat sits on the mat.", "A kitten rests on a rug.", "Quarterly revenue grew by four percent.", "", "연차 휴가는 며칠인가요?"]
 
 
-@pytest.fixture
-async def client(minilm: InstalledModel, tmp_path: Path) -> AsyncIterator[EmbedClient]:
-    client = EmbedClient(minilm, logs=tmp_path, threads=1)
-    yield client
+@dataclass
+class Office:
+    """A client that asks for the model in use now, `models[0]`; it has been told that they calculate in fp32 here."""
+
+    models: list[InstalledModel]
+    client: EmbedClient
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def office(minilm: InstalledModel, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    """One for all, as each start of a worker imports torch anew."""
+    folder = tmp_path_factory.mktemp("office")
+    precisions = Precisions(folder / "remembered")
+    precisions.write(minilm, Found("cpu", "fp32"))
+    shutil.copytree(minilm.path, folder / "copy")
+    models = [minilm, msgspec.structs.replace(read_model(folder / "copy"), sha256="another")]
+    precisions.write(models[1], Found("cpu", "fp32"))
+    client = EmbedClient(lambda: models[0], logs=folder, threads=1, precisions=precisions, installed=lambda: [minilm])
+    yield Office(models, client)
     await client.stop()
 
 
-async def test_vectors_are_those_of_the_model_have_length_one_and_tell_likeness(client: EmbedClient, minilm: InstalledModel) -> None:
+@pytest.fixture
+def client(office: Office) -> EmbedClient:
+    return office.client
+
+
+async def test_what_an_index_must_know_is_known_without_the_weights(minilm: InstalledModel, tmp_path: Path) -> None:
+    client = EmbedClient(minilm, logs=tmp_path, threads=1)
     assert (client.state, client.pid) == (State.STOPPED, None)
     assert await client.info() == embedder_info(minilm)
-    assert client.state is State.STOPPED, "what an index must know is known without the weights"
+    assert client.state is State.STOPPED
+
+
+@IN_THE_OFFICE
+async def test_vectors_are_those_of_the_model_have_length_one_and_tell_likeness(client: EmbedClient, minilm: InstalledModel) -> None:
     vectors = await client.passages(TEXTS)
     assert (vectors.shape, vectors.dtype) == ((5, 384), np.dtype(np.float32))
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -50,6 +79,7 @@ async def test_vectors_are_those_of_the_model_have_length_one_and_tell_likeness(
     assert np.allclose(open_embedder(minilm, 1).passages(TEXTS), vectors, atol=1e-5)
 
 
+@IN_THE_OFFICE
 async def test_a_question_does_not_wait_for_a_bulk_that_came_before_it(client: EmbedClient) -> None:
     await client.start()
     order: list[str] = []
@@ -68,6 +98,7 @@ async def test_a_question_does_not_wait_for_a_bulk_that_came_before_it(client: E
     assert order == ["question", "after"]
 
 
+@IN_THE_OFFICE
 async def test_a_killed_worker_fails_what_was_under_way_and_the_next_request_works(client: EmbedClient) -> None:
     await client.start()
     first = client.pid
@@ -81,18 +112,15 @@ async def test_a_killed_worker_fails_what_was_under_way_and_the_next_request_wor
     assert client.pid not in (None, first)
 
 
-async def test_an_idle_worker_ends_and_comes_back_when_it_is_needed(minilm: InstalledModel, tmp_path: Path) -> None:
+async def test_an_idle_worker_ends(minilm: InstalledModel, tmp_path: Path) -> None:
     client = EmbedClient(minilm, logs=tmp_path, threads=1, idle_seconds=0.3)
-    rows, _ = await client.vectors_bytes(["hello"])
+    await client.vectors_bytes(["hello"])
     pid = client.pid
     assert pid is not None
     async with asyncio.timeout(30):
         while psutil.pid_exists(pid):
             await asyncio.sleep(0.05)
     assert client.state is State.STOPPED
-    again, _ = await client.vectors_bytes(["hello"])
-    assert np.allclose(np.frombuffer(again, "<f4"), np.frombuffer(rows, "<f4"), atol=1e-5)
-    await client.stop()
 
 
 async def test_another_model_gets_its_own_worker_and_the_old_one_ends(minilm: InstalledModel, tmp_path: Path) -> None:
@@ -112,12 +140,10 @@ async def test_another_model_gets_its_own_worker_and_the_old_one_ends(minilm: In
     assert client.state is State.STOPPED
 
 
+@IN_THE_OFFICE
 async def test_a_store_filled_in_another_precision_or_by_an_older_model_is_asked_in_just_that_way(
-    minilm: InstalledModel, tmp_path: Path
+    client: EmbedClient, minilm: InstalledModel
 ) -> None:
-    precisions = Precisions(tmp_path / "remembered")
-    precisions.write(minilm, Found("cpu", "fp32"))
-    client = EmbedClient(minilm, logs=tmp_path, threads=1, precisions=precisions, installed=lambda: [minilm])
     exact, coarse = (
         np.frombuffer(rows, "<f4")
         for rows in [
@@ -129,28 +155,26 @@ async def test_a_store_filled_in_another_precision_or_by_an_older_model_is_asked
     assert np.allclose(np.frombuffer((await client.vectors_bytes(["hello there"], "query"))[0], "<f4"), exact, atol=1e-6)
     with pytest.raises(NotReady, match="no longer installed"):
         await client.vectors_bytes(["hello"], "query", fingerprint="gone:fp32:0")
-    await client.stop()
 
 
-async def test_the_model_that_was_in_use_goes_on_answering_for_its_stores_without_another_start(
-    minilm: InstalledModel, tmp_path: Path
-) -> None:
-    shutil.copytree(minilm.path, tmp_path / "copy")
-    models = [minilm, read_model(tmp_path / "copy")]
-    client = EmbedClient(lambda: models[0], logs=tmp_path, threads=1, installed=lambda: [minilm])
+@IN_THE_OFFICE
+async def test_the_model_that_was_in_use_goes_on_answering_for_its_stores_without_another_start(office: Office) -> None:
+    client = office.client
     older = (await client.start()).fingerprint
     pid = client.pid
-    models[0] = msgspec.structs.replace(models[1], sha256="another")
+    office.models.reverse()
     await client.queries(["hello"])
     assert client.pid != pid
     await client.vectors_bytes(["hello"], "query", fingerprint=older)
     assert pid is not None
     assert psutil.pid_exists(pid)
     await client.stop()
+    office.models.reverse()
     assert not psutil.pid_exists(pid)
 
 
-async def test_no_texts_are_answered_without_a_worker(client: EmbedClient) -> None:
+async def test_no_texts_are_answered_without_a_worker(minilm: InstalledModel, tmp_path: Path) -> None:
+    client = EmbedClient(minilm, logs=tmp_path, threads=1)
     assert await client.vectors_bytes([]) == (b"", 384)
     assert (await client.passages([])).shape == (0, 384)
     assert client.state is State.STOPPED
