@@ -95,8 +95,8 @@ class Decoder(Protocol):
         """Keep the first tokens of a sequence; False where that can't be, and it has to be forgotten."""
         ...
 
-    def copy(self, sequence: int, other: int, length: int) -> None:
-        """Give an empty sequence the first tokens of another one too."""
+    def copy(self, sequence: int, other: int, length: int) -> bool:
+        """Give an empty sequence the first tokens of another one too; False, and it is empty, where there is no room for that."""
         ...
 
     def first(self, sequence: int) -> int:

@@ -15,6 +15,7 @@ PROJECTOR_BUFFERS = 256 * 1024 * 1024  # what it computes a picture in
 # Cells kept for others: what passing over one costs in a layer and head, how fast weights are read, and the share of that time.
 SECONDS_PER_CELL, BYTES_PER_SECOND, PASSED_OVER = 1.2e-9, 15e9, 0.015
 FEWEST_KEPT = 256
+LANES_SHARE, SHORTEST_LANE = 0.125, 256  # of the free memory, for rows that write in a crowd; tokens, llama.cpp's own step
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -78,6 +79,22 @@ def kept_beside(header: Header, gpu_layers: int) -> int | None:
         return None
     reading = header.file_size / BYTES_PER_SECOND
     return max(FEWEST_KEPT, int(PASSED_OVER * reading / (header.layers * header.heads * SECONDS_PER_CELL)))
+
+
+def passing(header: Header, threads: int) -> float:
+    """Seconds that it takes one row to pass over a cell of another one, in all layers and heads; 0: not known."""
+    return header.layers * header.heads * SECONDS_PER_CELL / threads
+
+
+def lane(header: Header, layout: Fit, parallel: int, free: int) -> int:
+    """Tokens of the part of a cache that one of `parallel` rows has for itself; 0 where there is none to be had: on a GPU, or no memory.
+
+    No more than a row's equal part of the cache that all share: who writes longer texts than that has few beside him.
+    """
+    if layout.gpu_layers or parallel < 2 or not passing(header, 1):
+        return 0
+    room = int(free * LANES_SHARE) // (parallel * header.kv_bytes_per_token) if header.kv_bytes_per_token else 0
+    return min(layout.cells // parallel, room) // SHORTEST_LANE * SHORTEST_LANE
 
 
 def _cells(header: Header, parallel: int, machine: Machine) -> int:

@@ -106,7 +106,8 @@ class Keeping:
             self._decoder.forget(found.sequence)
             return Place(found.sequence, 0, self.begin())
         number = self._number(spare=found.sequence)
-        self._decoder.copy(found.sequence, number, found.length)
+        if not self._decoder.copy(found.sequence, number, found.length):
+            return Place(number, 0, self.begin())
         return self._grown(number, found.length, lineage)
 
     def begin(self) -> Lineage:
@@ -130,7 +131,9 @@ class Keeping:
         if len(wanted.tokens) < prefix.SHORTEST or not self._limit or not room:
             return
         number = self._number()
-        self._decoder.copy(wanted.sequence, number, len(wanted.tokens))
+        if not self._decoder.copy(wanted.sequence, number, len(wanted.tokens)):
+            self._free.add(number)
+            return
         self._kept[number] = Kept(wanted.tokens, lineage, wanted.group, wanted.chat, wanted.rank, self._clock())
 
     def release(self, number: int) -> None:

@@ -28,7 +28,8 @@ from models.engine.client import EngineInfo, EngineSettings
 from models.engine.crew import Crew
 from models.engine.engine import Engine
 from models.engine.eyes import Eyes
-from models.engine.fit import Wishes, beside, fit, kept_beside
+from models.engine.fit import Wishes, beside, fit, kept_beside, lane, passing
+from models.engine.lanes import Lanes
 from models.engine.outlet import EVERY, Outlet
 from models.engine.reasoning import TAGS
 from models.engine.request import Output
@@ -89,9 +90,27 @@ class LoadedEngine:
         model.speak({*TAGS, *template.learned.dialect.marks})
         usual = tuple(adapter.scale for adapter in settings.adapters)
         seen = (fingerprint(projector),) if projector is not None and self.eyes else ()
+        # Pictures and adapters are the wide context's alone.
+        plain = model.truncates and not (decoder.window or settings.adapters or self.eyes)
+        length = lane(header, layout, settings.parallel, here.free_memory) if plain else 0
+        parts = Lanes(
+            decoder,
+            lambda: model.decoder(
+                cells=length * settings.parallel,
+                sequences=settings.parallel,
+                batch=settings.parallel,
+                threads=way.threads,
+                flash=way.flash,
+                unified=False,
+                crew=crew,
+            ),
+            count=settings.parallel if length else 0,
+            length=length,
+            passing=passing(header, way.threads),
+        )
         self.engine = Engine(
             model,
-            decoder,
+            parts,
             context=layout.context,
             max_queue=settings.max_queue,
             adapters=usual,

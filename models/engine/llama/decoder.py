@@ -17,6 +17,7 @@ from models.engine.llama.adapters import Adapters
 from models.engine.llama.canvas import Canvas
 from models.engine.llama.chain import Chain
 from models.engine.llama.places import Places
+from models.engine.llama.streams import joined, parted
 from models.engine.sight import Span
 
 
@@ -24,8 +25,9 @@ class Decoder:
     """A context: `decode` one batch, then `sample` the rows that asked for logits; `forget` a sequence to free its cells.
 
     `truncates`: whether a sequence can lose its end alone, which models with a recurrent state can't. `window`: how many tokens
-    back a window of attention looks; 0: all. `interrupt` ends a batch on the processor within milliseconds; a GPU doesn't look at it.
-    `crew` says how many threads are worth while on a busy machine; None: always all.
+    back a window of attention looks; 0: all. `interrupt` ends a batch on the processor within milliseconds; a GPU doesn't look
+    at it. `streams`: parts of its cache; 1: all sequences share it. `crew` says how many threads are worth while on a busy
+    machine; None: always all.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Decoder:
         *,
         interrupt: Interrupt,
         truncates: bool,
+        streams: int = 1,
         adapters: Adapters | None = None,
         crew: Crew | None = None,
     ) -> None:
@@ -46,6 +49,7 @@ class Decoder:
         self.window = max(0, int(native.llama_model_n_swa(native.llama_get_model(handle))))
         self._memory: Any = native.llama_get_memory(handle)
         self.sequences, self.batch, self.interrupt, self.truncates = sequences, batch, interrupt, truncates
+        self._streams = streams
         self._batch = native.llama_batch_init(batch, 0, 1)
         self._places, self._canvas = Places(), Canvas(handle)
         native.llama_set_abort_callback(handle, ctypes.cast(interrupt.function, native.ggml_abort_callback), interrupt.data)
@@ -125,26 +129,29 @@ class Decoder:
         self._places.cut(sequence, length)
         return bool(native.llama_memory_seq_rm(self._memory, sequence, self._places.position(sequence, length), -1))
 
-    def copy(self, sequence: int, other: int, length: int) -> None:
+    def copy(self, sequence: int, other: int, length: int) -> bool:
         """Give the empty sequence `other` the first `length` tokens too; they share the cells. All of it where the model can't truncate."""
         end = self._places.position(sequence, length) if self.truncates else -1
         native.llama_memory_seq_cp(self._memory, sequence, other, 0, end)
         self._places.copy(sequence, other, length)
+        return True
 
     def first(self, sequence: int) -> int:
         """The position of the first token that is still there in every layer; -1 for none."""
         return int(native.llama_memory_seq_pos_min(self._memory, sequence))
 
     def save(self, sequence: int) -> bytes:
-        """A sequence's state, to be restored in a context of the same model and layout; empty where that failed."""
+        """A sequence's state, to be restored in any context of the same model and settings, parted or not; empty where that failed."""
         size = int(native.llama_state_seq_get_size_ext(self._handle, sequence, 0))
         data = (ctypes.c_uint8 * size)()
         written = int(native.llama_state_seq_get_data_ext(self._handle, data, size, sequence, 0))
-        return self._places.pack(sequence, bytes(memoryview(data)[:written]))
+        state = bytes(memoryview(data)[:written])
+        return self._places.pack(sequence, joined(state) if self._streams > 1 else state)
 
     def restore(self, sequence: int, state: bytes) -> bool:
         """Fill an empty sequence from a state; False, and it is empty, where it doesn't fit."""
         state = self._places.unpack(sequence, state)
+        state = parted(state, self._streams) if self._streams > 1 else state
         data = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
         if native.llama_state_seq_set_data_ext(self._handle, data, len(state), sequence, 0):
             return True

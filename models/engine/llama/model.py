@@ -116,7 +116,7 @@ class Model:
         """A context of `cells` tokens that `sequences` rows share. BadSetting where there is no memory for it.
 
         `ubatch`: tokens that are computed at once; 0: a whole batch. `flash` False: without flash attention where llama.cpp would use it.
-        `crew` may send some of the threads home.
+        `unified` False: each sequence has a part of the cells for itself. `crew` may send some of the threads home.
         """
         params = native.llama_context_default_params()
         params.n_ctx, params.n_seq_max = cells, sequences
@@ -134,8 +134,14 @@ class Model:
         if not native.llama_get_memory(handle):
             native.llama_free(handle)
             raise BadRequest("This is a model for embeddings: it writes no text.", hint="Choose a chat model.", code="bad_model_file")
-        log, adapters = self._log, self._adapters
-        return Decoder(handle, sequences, batch, interrupt=log.interrupt, truncates=self.truncates, adapters=adapters, crew=crew)
+        return Decoder(
+            *(handle, sequences, batch),
+            interrupt=self._log.interrupt,
+            truncates=self.truncates,
+            streams=1 if unified else sequences,
+            adapters=self._adapters,
+            crew=crew,
+        )
 
     def projector(self, path: Path, *, threads: int, gpu: bool) -> Projector:
         """Its eyes. BadSetting where the file is none for this model."""
