@@ -20,10 +20,12 @@ from boot.console import Console, Failed
 from boot.environment import Environment
 from boot.process import clean_environment
 from boot.setup import Clone, set_up
-from tiny_packages import BACKEND, LLAMA, LOADS, TORCH, make_wheel, serve_wheel, serving, site
+from tiny_packages import LOADS, make_wheel, serve_wheel, serving, site, tiny_clone
 
 pytestmark = pytest.mark.acceptance
 INSTALLER = Path(__file__).parents[2] / "installer"
+ENVIRONMENT = "Python environment (.venv)"
+ALL = [ENVIRONMENT, "PyTorch", "llama.cpp", "Packages (local, tray, demo)"]
 
 
 @pytest.fixture(scope="module")
@@ -35,54 +37,22 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment.folder
 
 
-@pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def alone(index: Path, patch: pytest.MonkeyPatch) -> Path:
     """A folder of wheels that is all that pip sees."""
-    index = tmp_path / "index"
-    index.mkdir()
+    index.mkdir(exist_ok=True)
     for name in [name for name in os.environ if name.startswith(("PIP_", "ONDOL_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+        patch.delenv(name)
+    patch.setenv("PIP_CONFIG_FILE", os.devnull)
+    patch.setenv("PIP_NO_INDEX", "1")
+    patch.setenv("PIP_FIND_LINKS", str(index))
+    patch.setenv("PIP_NO_CACHE_DIR", "1")
     return index
 
 
-@pytest.fixture
-def environment(pristine: Path, tmp_path: Path, offline: Path) -> Environment:
-    folder = tmp_path / ".venv"
-    shutil.copytree(pristine, folder, symlinks=True)
-    return Environment(folder, logs=tmp_path / "logs", base=os.environ, cwd=tmp_path)
-
-
-@pytest.fixture
-def clone(environment: Environment, offline: Path, tmp_path: Path) -> Clone:
-    """A clone whose packages are tiny: torch, llama.cpp and the project itself."""
-    make_wheel(offline, "torch", TORCH, {"torch/__init__.py": ""})
-    make_wheel(offline, "llama-cpp-python", LLAMA, {"llama_cpp/__init__.py": LOADS}, needs="leaf")
-    make_wheel(offline, "leaf", "1.0", {"leaf/__init__.py": ""})
-    make_wheel(offline, "twig", "1.0", {"twig/__init__.py": ""})
-    make_wheel(offline, "leaf", "2.0", {"leaf/__init__.py": "two = 2\n"})
-    (tmp_path / "installer").mkdir()
-    (tmp_path / "installer" / "constraints.txt").write_text(f"torch=={TORCH}\nllama_cpp_python=={LLAMA}\nleaf==1.0\n", encoding="utf-8")
-    needed = "Requires-Dist: leaf; extra == '{0}'\\nRequires-Dist: twig; extra == '{0}'\\n"
-    extras = "".join(f"Provides-Extra: {name}\\n" + needed.format(name) for name in setup.TEST_EXTRAS)
-    (tmp_path / "tiny_backend.py").write_text(BACKEND % extras, encoding="utf-8")
-    (tmp_path / "pyproject.toml").write_text(
-        '[build-system]\nrequires = []\nbuild-backend = "tiny_backend"\nbackend-path = ["."]\n'
-        '[project]\nname = "tinyondol"\nversion = "1.0"\n',
-        encoding="utf-8",
-    )
-    return Clone(tmp_path)
-
-
-@pytest.fixture
-def steps(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+def steps_of(clone: Clone, patch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Runs the set-up on a machine without GPU and compiler; returns the titles of the steps that it printed."""
-    monkeypatch.setattr(machine, "look", lambda: Machine(system="Plan9"))
-    monkeypatch.setattr(machine, "page", lambda address: "")
-    make_it_load(clone)
+    patch.setattr(machine, "look", lambda: Machine(system="Plan9"))
+    patch.setattr(machine, "page", lambda address: "")
 
     def do(extras: tuple[str, ...] = setup.RUN_EXTRAS, **options: str) -> list[str]:
         out = io.StringIO()
@@ -100,8 +70,50 @@ def make_it_load(clone: Clone) -> None:
     shutil.copy(made, kept / made.name)
 
 
-ENVIRONMENT = "Python environment (.venv)"
-ALL = [ENVIRONMENT, "PyTorch", "llama.cpp", "Packages (local, tray, demo)"]
+@pytest.fixture(scope="module")
+def finished(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone that is set up; this takes seconds, too."""
+    root = tmp_path_factory.mktemp("finished")
+    shutil.copytree(pristine, root / ".venv", symlinks=True)
+    with pytest.MonkeyPatch.context() as patch:
+        clone = tiny_clone(root, alone(root / "index", patch))
+        make_it_load(clone)
+        assert steps_of(clone, patch)() == ALL
+    shutil.copytree(root, root.with_name("kept"), symlinks=True)
+    return root
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    return alone(tmp_path / "index", monkeypatch)
+
+
+@pytest.fixture
+def environment(pristine: Path, tmp_path: Path, offline: Path) -> Environment:
+    folder = tmp_path / ".venv"
+    shutil.copytree(pristine, folder, symlinks=True)
+    return Environment(folder, logs=tmp_path / "logs", base=os.environ, cwd=tmp_path)
+
+
+@pytest.fixture
+def clone(environment: Environment, offline: Path, tmp_path: Path) -> Clone:
+    """One that has an empty environment."""
+    return tiny_clone(tmp_path, offline)
+
+
+@pytest.fixture
+def done(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
+    """One that is set up; always at the same place, as one that was moved is set up again."""
+    shutil.rmtree(finished)
+    shutil.copytree(finished.with_name("kept"), finished, symlinks=True)
+    alone(finished / "index", monkeypatch)
+    return Clone(finished)
+
+
+@pytest.fixture
+def steps(done: Clone, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Of a further set-up."""
+    return steps_of(done, monkeypatch)
 
 
 def python(environment: Environment, code: str) -> str:
@@ -111,55 +123,49 @@ def python(environment: Environment, code: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else f"failed: {done.stderr.strip().splitlines()[-1]}"
 
 
-def test_a_second_set_up_has_nothing_to_install(steps, clone: Clone) -> None:
-    assert steps() == ALL
+def test_a_second_set_up_has_nothing_to_install(steps, done: Clone) -> None:
     assert steps() == [ENVIRONMENT]
-    assert python(clone.environment(), "import torch, llama_cpp, leaf; print('all here')") == "all here"
+    assert python(done.environment(), "import torch, llama_cpp, leaf; print('all here')") == "all here"
 
 
 def test_after_the_tests_packages_a_run_has_nothing_to_install_but_not_the_other_way(steps) -> None:
-    steps(setup.RUN_EXTRAS)
     assert steps(setup.TEST_EXTRAS) == [ENVIRONMENT, "Packages (local, tray, demo, test)"]
     assert steps(setup.RUN_EXTRAS) == [ENVIRONMENT]
 
 
-def test_a_changed_constraint_installs_the_packages_anew_and_nothing_else(steps, clone: Clone) -> None:
-    steps()
-    constraints = clone.root / "installer" / "constraints.txt"
+def test_a_changed_constraint_installs_the_packages_anew_and_nothing_else(steps, done: Clone) -> None:
+    constraints = done.root / "installer" / "constraints.txt"
     constraints.write_text(constraints.read_text(encoding="utf-8").replace("leaf==1.0", "leaf==2.0"), encoding="utf-8")
     assert steps() == [ENVIRONMENT, "Packages (local, tray, demo)"]
-    assert python(clone.environment(), "import leaf; print(leaf.two)") == "2"
+    assert python(done.environment(), "import leaf; print(leaf.two)") == "2"
 
 
-def test_a_changed_lint_rule_in_pyproject_installs_nothing(steps, clone: Clone) -> None:
-    steps()
-    with (clone.root / "pyproject.toml").open("a", encoding="utf-8") as file:
+def test_a_changed_lint_rule_in_pyproject_installs_nothing(steps, done: Clone) -> None:
+    with (done.root / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write("[tool.ruff]\nline-length = 99\n")
     assert steps() == [ENVIRONMENT]
 
 
-def test_a_removed_environment_is_made_and_filled_again_from_the_kept_wheel(steps, clone: Clone) -> None:
-    steps()
-    shutil.rmtree(clone.root / ".venv")
+def test_a_removed_environment_is_made_and_filled_again_from_the_kept_wheel(steps, done: Clone) -> None:
+    shutil.rmtree(done.root / ".venv")
     # The only llama.cpp left is the kept one.
-    next((clone.root / "index").glob("llama_cpp_python*")).unlink()
+    next((done.root / "index").glob("llama_cpp_python*")).unlink()
     assert steps() == ALL
-    assert python(clone.environment(), "import llama_cpp; print('loads')") == "loads"
+    assert python(done.environment(), "import llama_cpp; print('loads')") == "loads"
 
 
-def test_an_interrupted_installation_is_mended_by_the_next_set_up(steps, clone: Clone) -> None:
-    steps()
-    environment = clone.environment()
-    (clone.state / "stamps" / "unfinished").write_text(environment.token, encoding="ascii")
+def test_an_interrupted_installation_is_mended_by_the_next_set_up(steps, done: Clone) -> None:
+    environment = done.environment()
+    (done.state / "stamps" / "unfinished").write_text(environment.token, encoding="ascii")
     (site(environment.folder) / "leaf" / "__init__.py").unlink()
     assert python(environment, "import leaf; leaf.__file__.lower()").startswith("failed")
     assert steps() == [ENVIRONMENT, "Packages (local, tray, demo)"]
     assert python(environment, "import leaf; print(leaf.__file__ is not None)") == "True"
-    assert not (clone.state / "stamps" / "unfinished").exists()
+    assert not (done.state / "stamps" / "unfinished").exists()
 
 
-def test_without_a_wheel_and_without_a_compiler_the_failure_says_what_to_install(steps, clone: Clone) -> None:
-    shutil.rmtree(clone.state / "wheels")
+def test_without_a_wheel_and_without_a_compiler_the_failure_says_what_to_install(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = steps_of(clone, monkeypatch)
     with pytest.raises(Failed, match=r"llama\.cpp: .*no C\+\+ compiler.*--llama-index"):
         steps()
     make_it_load(clone)
@@ -167,10 +173,11 @@ def test_without_a_wheel_and_without_a_compiler_the_failure_says_what_to_install
     assert steps() == [ENVIRONMENT, "llama.cpp", "Packages (local, tray, demo)"]
 
 
-def test_a_missing_package_fails_with_pips_own_words_in_the_log(steps, clone: Clone) -> None:
+def test_a_missing_package_fails_with_pips_own_words_in_the_log(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_it_load(clone)
     next((clone.root / "index").glob("twig-*")).unlink()
     with pytest.raises(Failed, match="Packages") as caught:
-        steps()
+        steps_of(clone, monkeypatch)()
     assert caught.value.log is not None
     assert "twig" in caught.value.log.read_text(encoding="utf-8").split("ERROR:", 1)[1]
 

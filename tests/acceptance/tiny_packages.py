@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from boot import machine
+from boot import machine, setup
+from boot.setup import Clone
 
 TORCH, LLAMA = "2.13.0", "0.3.36"
 LOADS = "import leaf\ndef llama_backend_init() -> None: ...\n"
@@ -56,6 +57,26 @@ def make_wheel(folder: Path, name: str, version: str, files: dict[str, str], tag
 
 def site(folder: Path) -> Path:
     return next(iter([*folder.glob("lib/python*/site-packages"), *folder.glob("Lib/site-packages")]))
+
+
+def tiny_clone(root: Path, index: Path) -> Clone:
+    """A clone whose packages are tiny: torch, llama.cpp and the project itself, the wheels of the others in that folder."""
+    make_wheel(index, "torch", TORCH, {"torch/__init__.py": ""})
+    make_wheel(index, "llama-cpp-python", LLAMA, {"llama_cpp/__init__.py": LOADS}, needs="leaf")
+    make_wheel(index, "leaf", "1.0", {"leaf/__init__.py": ""})
+    make_wheel(index, "twig", "1.0", {"twig/__init__.py": ""})
+    make_wheel(index, "leaf", "2.0", {"leaf/__init__.py": "two = 2\n"})
+    (root / "installer").mkdir()
+    (root / "installer" / "constraints.txt").write_text(f"torch=={TORCH}\nllama_cpp_python=={LLAMA}\nleaf==1.0\n", encoding="utf-8")
+    needed = "Requires-Dist: leaf; extra == '{0}'\\nRequires-Dist: twig; extra == '{0}'\\n"
+    extras = "".join(f"Provides-Extra: {name}\\n" + needed.format(name) for name in setup.TEST_EXTRAS)
+    (root / "tiny_backend.py").write_text(BACKEND % extras, encoding="utf-8")
+    (root / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "tiny_backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "tinyondol"\nversion = "1.0"\n',
+        encoding="utf-8",
+    )
+    return Clone(root)
 
 
 class Index(http.server.SimpleHTTPRequestHandler):
