@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 from litestar import Request, Response, post
@@ -47,7 +48,7 @@ async def chat_completions(request: Request[Any, Any, State], state: State, data
     korean = request.state["korean"] = is_korean(last_said(generations[0].messages))
     measured = Measured(parts.metrics, "chat.completions", data.model)
     task = request.headers.get("x-owui-task", "")
-    runs = [parts.service.run(data.model, generation, context, task=task) for generation in generations]
+    runs = [partial(parts.service.run, data.model, generation, context, task=task) for generation in generations]
     steps = measured.watch(choices.several(runs, each=len(runs)))
     headers = {"x-request-id": context.request_id}
     if not data.stream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 from litestar import Request, Response, post
@@ -32,7 +33,7 @@ async def completions(request: Request[Any, Any, State], state: State, data: JSO
     # A prompt whose tokens have chances comes with them, out of the model.
     echoes = [generation.prompt or "" if data.echo and not generation.echo else "" for generation in generations]
     measured = Measured(parts.metrics, "completions", data.model)
-    runs = [parts.service.run(data.model, generation, context) for generation in generations]
+    runs = [partial(parts.service.run, data.model, generation, context) for generation in generations]
     steps = measured.watch(choices.several(runs, each=data.choices))
     render = _Bodies(data, echoes)
     headers = {"x-request-id": context.request_id}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from litestar import Request, Response, post
@@ -29,7 +30,7 @@ async def infill(request: Request[Any, Any, State], state: State, data: JSONBody
     context = context_of(request)
     generation = requests.infill_generation(data, await words.biases(parts.service, data))
     measured = Measured(parts.metrics, "infill", data.model)
-    steps = measured.watch(choices.several([parts.service.run(data.model, generation, context)]))
+    steps = measured.watch(choices.several([partial(parts.service.run, data.model, generation, context)]))
     headers = {"x-request-id": context.request_id}
     if not data.stream:
         (found,) = await unless_gone(request, choices.gather(steps, 1))
