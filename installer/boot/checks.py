@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from boot import process
+from boot import machine, process
 from boot.console import Console, Failed, tail
 from boot.environment import Environment
 
@@ -20,9 +20,9 @@ CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("walls between the folders", ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache")),
 )
 
-# A test mostly waits, for processes that start and answer: two at once take little more than half of the time. Those of one file
-# stay together, as they share what it sets up, and the files keep their order: the longest come first. `-n 0` behind it undoes this.
-SPREAD = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+# A test also waits, for processes that start and answer: one runs more than there are cores, and four at most, for the memory's sake. Those
+# of one file stay together, as they share what it sets up, and the files keep their order: the longest come first. `-n 0` undoes this.
+SPREAD = ("-n", str(min(4, machine.cores() + 1)), "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def check(environment: Environment, root: Path, console: Console, logs: Path, arguments: Sequence[str]) -> int:

@@ -16,6 +16,11 @@ from pathlib import Path
 from boot.choices import Machine
 
 
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def look() -> Machine:
     """Takes well under a second, except where a GPU driver answers slowly (at most 10 s)."""
     system = platform.system()
@@ -26,7 +31,7 @@ def look() -> Machine:
         cuda=cuda,
         compiler=_compiler(system),
         nvcc=shutil.which("nvcc") is not None,
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=cores(),
     )
 
 
