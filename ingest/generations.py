@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from app.core.errors import Conflict, NotFound, NotReady, OndolError, StoreNotFound
 from app.core.locks import FileLock
+from app.core.names import composed
 from app.core.paths import Home
 from ingest.book import generations, queries
 from ingest.book.engine import open_book, translated, writing
@@ -112,7 +113,7 @@ def renew(home: Home, store: str, tools: Tools, on_event: OnEvent) -> bool:
         return False
     with writing(home) as engine:
         with translated(), engine.begin() as connection:
-            id = connection.execute(stores.select().where(stores.c.name == store)).scalar()
+            id = connection.execute(stores.select().where(stores.c.name == composed(store))).scalar()
             found = generations.stages(connection, id) if id is not None else {}
             if not _to_build(found, wanted):
                 if BUILDING in found:
@@ -120,7 +121,7 @@ def renew(home: Home, store: str, tools: Tools, on_event: OnEvent) -> bool:
                 return False
         with ExitStack() as held:
             try:
-                held.enter_context(FileLock(home.locks / f"renew-{store}.lock", wait=0, who=f"embedding {store} anew"))
+                held.enter_context(FileLock(home.locks / f"renew-{composed(store)}.lock", wait=0, who=f"embedding {store} anew"))
             except Conflict:
                 return False
             try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import ItemError, NotFound
+from app.core.names import composed
 from ingest.book.writer import SourceRow, Writer
 from ingest.files import file_id
 
@@ -18,7 +19,8 @@ Known = tuple[str, str, str, dict[str, Any]]
 def find_source(writer: Writer, wanted: str) -> SourceRow:
     """The source of this name; a path may be written as it was typed. NotFound names the nearest."""
     rows = writer.sources()
-    found = next((row for row in rows if row.name in spelled(wanted)), None)
+    named = meant([row.name for row in rows], wanted)
+    found = next((row for row in rows if row.name in named), None)
     if found is None:
         raise unknown("source", wanted, writer.store, [row.name for row in rows])
     return found
@@ -26,16 +28,25 @@ def find_source(writer: Writer, wanted: str) -> SourceRow:
 
 def named(known: Sequence[Known], store: str | None, wanted: str | None) -> list[Known]:
     """Those of the sources that somebody means; all where nobody named one. NotFound names the nearest."""
-    found = [one for one in known if wanted is None or one[2] in spelled(wanted)]
+    names = meant([one[2] for one in known], wanted)
+    found = [one for one in known if one[2] in names]
     if wanted is not None and not found:
         raise unknown("source", wanted, store or "", [one[2] for one in known])
     return found
 
 
+def meant(names: Sequence[str], wanted: str | None) -> set[str]:
+    """Those of the names that somebody means: the very one, else what looks the same, or is the path that was typed. All for None."""
+    if wanted is None or wanted in names:
+        return set(names if wanted is None else [wanted])
+    forms = spelled(wanted)
+    return {name for name in names if composed(name) in forms}
+
+
 def spelled(wanted: str) -> set[str]:
-    """A name as it was typed, and as a path is written in the book."""
+    """A name as it was typed, in its one form (NFC), and as a path is written in the book."""
     try:
-        return {wanted, file_id(Path(wanted))}
+        return {wanted, composed(wanted), file_id(Path(wanted))}
     except ItemError:
         return {wanted}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.core.errors import OndolError, StoreNotFound
+from app.core.names import composed
 from app.core.paths import Home
 from ingest import forgetting, naming
 from ingest.book import queries
@@ -64,7 +65,7 @@ def ingest_files(
         if not writer.sources():
             writer.forget_store()  # made for paths that all lead nowhere
     renew(home, store, tools, on_event)
-    return merged(reports, store)
+    return merged(reports, writer.store)
 
 
 def ingest_postgres(
@@ -124,7 +125,7 @@ def preview_postgres(home: Home, dsn: str, asked: Asked, store: str) -> tuple[li
     from ingest.postgres.dsn import parse_dsn
     from ingest.postgres.preview import preview
 
-    held = {source.name: source.documents for source in status(home) if source.store == store and source.kind == "postgres"}
+    held = {source.name: source.documents for source in status(home) if source.store == composed(store) and source.kind == "postgres"}
     with Database(parse_dsn(dsn)) as database:
         found, left = targets(database, asked)
         names = [f"{database.dsn.connection}/{target.plan.table.full_name}" for target in found]

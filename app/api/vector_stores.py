@@ -13,6 +13,7 @@ from app.api.chat import context_of
 from app.api.parts import Parts
 from app.api.requests import StoreSearchRequest
 from app.core.errors import BadRequest, StoreNotFound
+from app.core.names import composed
 from app.core.records import SearchQuery, StoreInfo
 
 MOST_QUESTIONS = 64
@@ -45,7 +46,7 @@ async def list_stores(state: State) -> dict[str, Any]:
 async def get_store(state: State, store_id: FromPath[str]) -> dict[str, Any]:
     """One store."""
     for store in await state.parts.stores.stores():
-        if store.name == store_id:
+        if store.name == composed(store_id):
             return _entry(store)
     raise StoreNotFound(f"There is no store '{store_id}'.", hint="`ondol ingest status` lists them.")
 

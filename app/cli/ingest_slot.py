@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from app.cli.options import Json, composed
+from app.cli.options import Json
 from app.cli.output import Output, guarded
+from app.core.names import composed
 
 command = typer.Typer(help="The slots by which databases tell what changes (`ingest postgres --follow`).", no_args_is_help=True)
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Annotated
 
 import typer
 
-
-def composed(name: str) -> str:
-    """A store's name in one form (NFC): what looks the same is the same store, wherever it was copied from."""
-    return unicodedata.normalize("NFC", name)
-
+from app.core.names import composed
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 Every = Annotated[str, typer.Option("--every", metavar="15m", help="Read it again so often, while the server runs (30s, 15m, 2h, 1d).")]

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.options import Json, composed
+from app.cli.options import Json
 from app.cli.output import Output, guarded
+from app.core.names import composed
 
 
 def add(command: typer.Typer) -> None:

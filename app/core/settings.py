@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from app.core import logs, settings_check
 from app.core.errors import BadSetting
 from app.core.hosts import is_this_machine, named_in, split
+from app.core.names import composed
 from app.core.paths import Home
 from app.core.redaction import redact_values, secrets_in
 from app.core.settings_check import Key, nearest
@@ -286,10 +287,22 @@ def _from_environment(environ: Mapping[str, str], problems: Problems) -> list[tu
     return found
 
 
+def _in_one_form(section: str, named: Mapping[str, Any], origin: Mapping[str, str], problems: Problems) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in named.items():
+        if composed(name) in found:
+            place = f"{section}.{composed(name)}"
+            problems.add(origin.get(place, ""), f"`{place}` stands twice, in two Unicode forms. Keep one of them.")
+        found[composed(name)] = value
+    return found
+
+
 def _resolved(settings: Settings, root: Node, problems: Problems) -> Settings:
     """The plain form as a backend, a source and an assistant; a name that is taken already is a problem with both lines."""
-    origin = origins(root)
-    backends, sources, assistants = dict(settings.backends), dict(settings.sources), dict(settings.assistants)
+    origin = {composed(place): where for place, where in origins(root).items()}
+    backends = dict(settings.backends)
+    sources = _in_one_form("sources", settings.sources, origin, problems)
+    assistants = _in_one_form("assistants", settings.assistants, origin, problems)
     backend, source = settings.ai_backend, settings.data_source
 
     def claim(taken: Mapping[str, Any], section: str, name: str, form: str) -> None:

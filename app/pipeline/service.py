@@ -12,6 +12,7 @@ import msgspec
 
 from app.backends.contract import Backend, ModelInfo, Native
 from app.core.errors import BadRequest, ModelNotFound, OndolError
+from app.core.names import composed
 from app.core.records import Context, Generation, Priority, Usage, Waiting
 from app.pipeline import tasks
 from app.pipeline.answer import Answerer
@@ -61,7 +62,7 @@ class Service:
 
     async def resolve(self, name: str) -> Assistant | tuple[Backend, str]:
         """The assistant of this name, or (backend, model). `default` is the default chat model. ModelNotFound names the nearest."""
-        assistants = await self._assistants()
+        name, assistants = composed(name), await self._assistants()
         if name in assistants:
             return assistants[name]
         known = list(assistants)

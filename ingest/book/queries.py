@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from app.core.errors import StoreNotFound
+from app.core.names import composed
 from ingest.book.schema import sources, stores
 
 
@@ -21,7 +22,7 @@ def no_such_store(connection: Connection, name: str) -> StoreNotFound:
 
 def store_id(connection: Connection, name: str) -> int:
     """The store's id; StoreNotFound names the nearest."""
-    found = connection.execute(select(stores.c.id).where(stores.c.name == name)).scalar()
+    found = connection.execute(select(stores.c.id).where(stores.c.name == composed(name))).scalar()
     if found is None:
         raise no_such_store(connection, name)
     return int(found)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from app.core.errors import BadRequest, Conflict
 from app.core.locks import FileLock
+from app.core.names import composed
 from app.core.paths import Home
 from ingest.book import content, held, source_rows
 from ingest.book.content import Batch, Place, Ready, slices
@@ -62,6 +63,7 @@ def open_writer(
 
     BadRequest for a name that can't be one; StoreNotFound where `create` is off and there is no such store.
     """
+    store = composed(store)
     if not _NAME.fullmatch(store):
         raise BadRequest(f"\"{store}\" can't be a store's name.", hint="Use letters, digits, dots and dashes, at most 64.", param="store")
     lock = FileLock(home.locks / f"store-{store}.lock", who=f"a run of ingest into {store}", on_wait=on_wait, wait=None if wait else 0)

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from app.core.errors import StoreNotFound
+from app.core.names import composed
 
 _MANY = 500
 """Values in one IN list: far below SQLite's limit on variables."""
@@ -74,7 +75,7 @@ def generations(book: sqlite3.Connection) -> list[Generation]:
 def generation(book: sqlite3.Connection, store: str) -> Generation | None:
     """The current generation of one store; None while it has none. StoreNotFound names the nearest stores."""
     for found in generations(book):
-        if found.store == store:
+        if found.store == composed(store):
             return found
     store_id(book, store)
     return None
@@ -82,7 +83,7 @@ def generation(book: sqlite3.Connection, store: str) -> Generation | None:
 
 def store_id(book: sqlite3.Connection, store: str) -> int:
     """The store's number. StoreNotFound names the nearest."""
-    row = book.execute("SELECT id FROM stores WHERE name = ?", (store,)).fetchone()
+    row = book.execute("SELECT id FROM stores WHERE name = ?", (composed(store),)).fetchone()
     if row is not None:
         return int(row[0])
     names = [name for (name,) in book.execute("SELECT name FROM stores ORDER BY name")]

@@ -24,7 +24,7 @@ def choose(home: Home, store: str, source: str | None, every: str, cron: str, *,
     told = []
     with writing(home) as engine, translated(), engine.begin() as connection:
         query = select(sources.c.id, sources.c.kind, sources.c.name, sources.c.schedule).join(stores, stores.c.id == sources.c.store_id)
-        for row in connection.execute(query.where(stores.c.name == store).order_by(sources.c.id)).all():
+        for row in connection.execute(query.where(stores.c.id == queries.store_id(connection, store)).order_by(sources.c.id)).all():
             if row.name not in wanted:
                 continue
             chosen = made.get(row.kind)

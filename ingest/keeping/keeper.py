@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app.core.errors import NotFound, OndolError
+from app.core.names import composed
 from app.core.paths import Home
+from ingest import naming
 from ingest.book.engine import update_book
 from ingest.keeping import due
 from ingest.keeping.child import Child, Ended
@@ -107,7 +109,9 @@ class Keeper:
     async def ask(self, store: str, source: str | None = None) -> list[Key]:
         """Run these as soon as their store is free, whatever their schedule says; which ones. NotFound where there are none."""
         kept = await asyncio.to_thread(read_kept, self._home.book)
-        found = [one.key for one in kept if one.key.store == store and source in (None, one.key.name)]
+        mine = [one.key for one in kept if one.key.store == composed(store)]
+        named = naming.meant([key.name for key in mine], source)
+        found = [key for key in mine if key.name in named]
         if not found:
             raise NotFound(f'The store "{store}" has no such source.', hint="`ondol ingest status` lists what there is.", param="source")
         self._asked.update(found)

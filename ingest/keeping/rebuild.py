@@ -11,9 +11,10 @@ from dataclasses import replace
 from sqlalchemy import select
 
 from app.core.paths import Home
+from ingest.book import queries
 from ingest.book.engine import open_book
 from ingest.book.generations import CURRENT
-from ingest.book.schema import generations, stores
+from ingest.book.schema import generations
 from ingest.embedders import Counting, Embedding
 from ingest.index import directory
 from ingest.options import Options
@@ -25,8 +26,10 @@ def rebuild(home: Home, store: str | None, embedder: Embedding, counter: Countin
     """Of one store, or of all. What can't be read now stays as it was, and is a failure in the report."""
     reports = sync(home, store, embedder, counter, on_event=on_event, options=replace(options, reread=True, retry=True))
     with open_book(home.book) as book, book.read() as connection:
-        query = select(generations.c.id).join(stores, stores.c.id == generations.c.store_id).where(generations.c.state == CURRENT)
-        found = list(connection.execute(query.where(stores.c.name == store) if store is not None else query).scalars())
+        query = select(generations.c.id).where(generations.c.state == CURRENT)
+        if store is not None:
+            query = query.where(generations.c.store_id == queries.store_id(connection, store))
+        found = list(connection.execute(query).scalars())
     for generation_id in found:
         directory.abandon(home.index, generation_id)
     return reports

@@ -17,6 +17,7 @@ import msgspec
 
 from app.core.errors import BadRequest, CallerError, NotReady, StoreNotFound, foreign
 from app.core.fusion import fuse
+from app.core.names import composed
 from app.core.records import Context, SearchQuery, SearchResult, StoreInfo
 from ingest.index.book_view import Generation
 from ingest.index.contract import GenerationChanged, VectorSearch
@@ -96,7 +97,7 @@ class Searcher:
 
     async def search_all(self, store: str, queries: Sequence[SearchQuery], context: Context) -> list[SearchResult]:
         """The same for several questions, all answered from one moment of the store."""
-        allowed = [_checked(query, context) for query in queries]
+        store, allowed = composed(store), [_checked(query, context) for query in queries]
         made: dict[tuple[str, str], bytes] = {}
         tries = _TRIES
         while True:

@@ -135,13 +135,15 @@ class Fixed:
 
 
 class OneStore:
-    """A store `hr` of the two passages."""
+    """A store of the two passages."""
+
+    name = "hr"
 
     async def stores(self) -> Sequence[StoreInfo]:
-        return [StoreInfo("hr", 2, 2, 1_700_000_000.0, 100)]
+        return [StoreInfo(self.name, 2, 2, 1_700_000_000.0, 100)]
 
     async def search(self, store: str, queries: Sequence[SearchQuery], context: Context) -> Sequence[SearchResult]:
-        if store != "hr":
+        if store != self.name:
             raise StoreNotFound(f"There is no store '{store}'.")
         return [SearchResult(PASSAGES[: query.limit], 0.9) for query in queries]
 
