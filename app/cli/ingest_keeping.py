@@ -126,7 +126,7 @@ def retry(
     source: OneSource = "",
     json: Json = False,
 ) -> None:
-    """Read again now what failed before, whatever its next try; also what was set aside."""
+    """Read again now what failed, whatever its next try: items, also those set aside, and sources that stopped as a whole."""
     out = Output(json=json)
 
     def run(home: Home, tools: dict[str, Any]) -> list[Report]:

@@ -14,14 +14,18 @@ from ingest.keeping.status import source_statuses
 
 
 def chosen(home: Home, store: str | None, source: str | None, items: Collection[str]) -> dict[tuple[str, str], Retry]:
-    """What to try again, by (store, source). NotFound names the nearest; StoreNotFound."""
+    """What to try again, by (store, source): of sources where an item failed, or that stopped as a whole, unless `items` are named.
+
+    NotFound names the nearest; StoreNotFound.
+    """
     update_book(home.book, home.locks)
     with open_book(home.book) as book, book.read() as connection:
         named = {(name, of) for name, _, of, _ in naming.named(queries.known_sources(connection, store), store, source)}
+        # A run that was killed has left no failure behind, but how it ended.
         failed = {
             (one.store, one.name): {failure.item for failure in one.failures}
             for one in source_statuses(connection, 0.0)
-            if one.failures and (one.store, one.name) in named
+            if (one.failures or one.outcome in ("failed", "interrupted")) and (one.store, one.name) in named
         }
     if not items:
         return dict.fromkeys(failed, True)

@@ -13,7 +13,9 @@ from ingest_world import World
 
 from app.core.errors import DiskFull, NotFound, StoreNotFound
 from app.core.locks import FileLock
+from ingest.book.writer import open_writer
 from ingest.index import directory
+from ingest.keeping.kept import Key, record_dead
 from ingest.keeping.rebuild import rebuild
 from ingest.keeping.retry import chosen
 from ingest.keeping.vacuum import vacuum
@@ -175,6 +177,26 @@ def test_what_failed_is_chosen_by_store_source_and_item_as_it_is_typed(world, fo
     broken.unlink()
     world.sync()
     assert chosen(world.home, None, None, ()) == {}
+
+
+def test_a_source_that_stopped_as_a_whole_is_chosen_too_and_by_its_own_name(world, folder):
+    world.files(folder)
+    folder.rename(folder.parent / "away")
+    assert "no file or folder" in world.sync().error
+    name = folder.as_posix()
+    assert chosen(world.home, None, None, ()) == {("notes", name): True}
+    assert chosen(world.home, None, None, [name]) == {("notes", name): {name}}
+    (folder.parent / "away").rename(folder)
+    world.sync()
+    assert chosen(world.home, None, None, ()) == {}
+
+
+def test_a_source_whose_run_was_killed_is_chosen_though_it_left_no_failure(world, folder):
+    world.files(folder)
+    with open_writer(world.home, "notes") as writer:
+        (source,) = writer.sources()
+    record_dead(world.home, Key("notes", source.name), "It ended with status -9.", 1.0)
+    assert chosen(world.home, "notes", None, ()) == {("notes", source.name): True}
 
 
 def test_status_counts_bytes_and_tells_when_what_failed_is_tried_again(world, folder):
