@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,16 +16,19 @@ from ingest.reading.client import Reading
 from ingest.reading.wire import Outcome, Wanted
 from ingest.run import Run
 
+_NAMED = 5
+"""Of the links that were left out."""
 Bring = Callable[[Iterable[Wanted]], Iterator[Wanted]]
 
 
-def look(root: Path, readers: Readers, state: dict[str, Any]) -> Walked:
-    """What there is to read. A file that was read before and has gone from its folder is an empty source: its documents go too.
+def look(root: Path, readers: Readers, state: dict[str, Any], *, links: bool) -> Walked:
+    """What there is to read; `links`: also where links lead out of the folder.
 
-    A folder that is missing as a whole is NotFound instead: a drive that isn't there must not empty a store.
+    A file that was read before and has gone from its folder is an empty source: its documents go too. A folder that is missing as a whole
+    is NotFound instead: a drive that isn't there must not empty a store.
     """
     try:
-        return find(root, readers)
+        return find(root, readers, links=links)
     except NotFound:
         if state.get("files") and not state.get("folder") and root.parent.is_dir():
             return Walked((), (), 0, root.parent.stat().st_dev)
@@ -47,6 +50,8 @@ def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool,
     run.state.update(rule=run.rule, folder=folder, device=walked.device, files=memory.stamps)
     run.counts.skipped = walked.skipped
     run.start(len(walked.files))
+    if walked.outside:
+        run.notice(_left_out(walked.outside))
     unread = {failed.item for failed in walked.failed}
     for failed in walked.failed:
         run.fail(failed)
@@ -71,6 +76,12 @@ def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool,
             run.put(told)
     run.flush()
     run.remove_unseen(spared=lambda document: _within(document, memory.owner(document), unread))
+
+
+def _left_out(links: Sequence[str]) -> str:
+    named = ", ".join(links[:_NAMED]) + (", ..." if len(links) > _NAMED else "")
+    many = "1 link leads out of the folder and was" if len(links) == 1 else f"{len(links)} links lead out of the folder and were"
+    return f"{many} left out: {named}. `ondol ingest files --follow-links` reads what is there, too."
 
 
 def _to_read(run: Run, memory: _Memory, found: Iterable[FoundFile], unread: set[str]) -> dict[str, FoundFile]:

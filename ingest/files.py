@@ -9,12 +9,14 @@ import os
 import stat
 import time
 import unicodedata
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from app.core.errors import ItemError, NotFound
 from ingest.documents import Failed
+from ingest.links import is_link, is_within
 from ingest.readers.contract import suffix_of, too_large
 from ingest.readers.registry import Readers
 from ingest.reading.whole import failure
@@ -49,18 +51,20 @@ class FoundFile:
 class Walked:
     """A folder's readable files in a fixed order; those of unknown kinds are counted, what could not be looked into has failed.
 
-    `device`: the drive that it lies on, as the system numbers them; 0 where there is none.
+    `device`: the drive that it lies on, as the system numbers them; 0 where there is none. `outside`: links that lead out of the folder
+    and were not followed.
     """
 
     files: tuple[FoundFile, ...]
     failed: tuple[Failed, ...]
     skipped: int
     device: int = 0
+    outside: tuple[str, ...] = ()
 
     @property
     def nothing(self) -> bool:
         """Whether there is no file at all, read or not."""
-        return not (self.files or self.failed or self.skipped)
+        return not (self.files or self.failed or self.skipped or self.outside)
 
 
 def file_id(path: Path) -> str:
@@ -73,8 +77,11 @@ def file_id(path: Path) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def find(root: Path, readers: Readers) -> Walked:
-    """The file that `root` names, or all below it, hidden ones left out. NotFound: there is no such path."""
+def find(root: Path, readers: Readers, *, links: bool = False) -> Walked:
+    """The file that `root` names, or all below it, hidden ones left out; `links`: also what links in it lead to outside of it.
+
+    NotFound: there is no such path.
+    """
     try:
         status = root.stat()
     except FileNotFoundError:
@@ -82,7 +89,7 @@ def find(root: Path, readers: Readers) -> Walked:
     except OSError as error:
         return Walked((), (Failed(_shown(root), f"{_shown(root)} can't be looked into: {error.strerror}."),), 0)
     if stat.S_ISDIR(status.st_mode):
-        return dataclasses.replace(_walk(root, readers), device=status.st_dev)
+        return dataclasses.replace(_Walk(root, readers, links=links).walked(), device=status.st_dev)
     try:
         id = file_id(root)
         if not stat.S_ISREG(status.st_mode):
@@ -93,44 +100,79 @@ def find(root: Path, readers: Readers) -> Walked:
     return Walked((FoundFile(id, root, status.st_size, status.st_mtime_ns),), (), 0, status.st_dev)
 
 
-def _walk(root: Path, readers: Readers) -> Walked:
-    files: dict[str, FoundFile] = {}
-    failed: list[Failed] = []
-    skipped = 0
-    visited: set[tuple[int, int]] = set()
-    folders = [root]
-    while folders:
-        folder = folders.pop()
-        try:
-            entries = _entries(folder, visited)
-        except OSError as error:
-            failed.append(Failed(_shown(folder), f"{_shown(folder)} can't be looked into: {error.strerror}."))
-            continue
-        inner: list[Path] = []
-        for entry in entries:
+class _Walk:
+    """All below one folder. A link's turn comes after all that is there by itself: one to what was found already brings nothing."""
+
+    def __init__(self, root: Path, readers: Readers, *, links: bool) -> None:
+        self._root, self._readers, self._leave_by_links = root, readers, links
+        self._real_root = Path(os.path.realpath(root))
+        self._files: dict[str, FoundFile] = {}
+        self._failed: list[Failed] = []
+        self._outside: list[str] = []
+        self._skipped = 0
+        self._folders: set[tuple[int, int]] = set()
+        self._targets: set[Path] = set()
+        self._links: deque[Path] = deque()
+
+    def walked(self) -> Walked:
+        """Look at all of it."""
+        self._below(self._root)
+        while self._links:
+            link = self._links.popleft()
+            if self._taken(link, linked=True) == "folder":
+                self._below(link)
+        files = tuple(sorted(self._files.values(), key=lambda file: file.id))
+        return Walked(files, tuple(self._failed), self._skipped, outside=tuple(self._outside))
+
+    def _below(self, root: Path) -> None:
+        folders = [root]
+        while folders:
+            folder = folders.pop()
             try:
-                found = _found(entry, readers)
-                if found == "folder":
-                    inner.append(entry)
-                elif isinstance(found, FoundFile) and found.id in files:
-                    raise ItemError("has the same name as another file here, in another Unicode form.", hint="Rename one of them.")
-                elif isinstance(found, FoundFile):
-                    files[found.id] = found
-                else:
-                    skipped += found == "unknown"
-            except ItemError as error:
-                failed.append(failure(_shown(entry), error))
-        folders += reversed(inner)
-    return Walked(tuple(sorted(files.values(), key=lambda file: file.id)), tuple(failed), skipped)
+                entries = self._entries(folder)
+            except OSError as error:
+                self._failed.append(Failed(_shown(folder), f"{_shown(folder)} can't be looked into: {error.strerror}."))
+                continue
+            self._links += [folder / entry.name for entry in entries if is_link(entry)]
+            own = [folder / entry.name for entry in entries if not is_link(entry)]
+            folders += reversed([entry for entry in own if self._taken(entry) == "folder"])
 
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        """What is in a folder, in a fixed order; nothing the second time: by a link, or a loop of links."""
+        status = folder.stat()  # not scandir's, which has no inode on Windows
+        if status.st_ino and (status.st_dev, status.st_ino) in self._folders:  # a drive may number nothing: 0
+            return []
+        self._folders.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: (unicodedata.normalize("NFC", entry.name), entry.name))
 
-def _entries(folder: Path, visited: set[tuple[int, int]]) -> list[Path]:
-    """What is in a folder, in a fixed order; nothing the second time: by a link, or a loop of links."""
-    status = folder.stat()  # not scandir's, which has no inode on Windows
-    if (status.st_dev, status.st_ino) in visited:
-        return []
-    visited.add((status.st_dev, status.st_ino))
-    return sorted(folder.iterdir(), key=lambda entry: (unicodedata.normalize("NFC", entry.name), entry.name))
+    def _taken(self, entry: Path, *, linked: bool = False) -> Literal["folder", ""]:
+        """Note what an entry is; "folder" where what is in it counts too."""
+        try:
+            found = _found(entry, self._readers)
+            if linked and found not in ("hidden", "unknown") and not self._counts(entry):
+                return ""
+            if found == "folder":
+                return found
+            if isinstance(found, FoundFile) and found.id in self._files:
+                raise ItemError("has the same name as another file here, in another Unicode form.", hint="Rename one of them.")
+            if isinstance(found, FoundFile):
+                self._files[found.id] = found
+            self._skipped += found == "unknown"
+        except ItemError as error:
+            self._failed.append(failure(_shown(entry), error))
+        return ""
+
+    def _counts(self, link: Path) -> bool:
+        """Whether what a link leads to is to be read, and was not found before."""
+        target = Path(os.path.realpath(link))
+        if not self._leave_by_links and not is_within(target, self._real_root):
+            self._outside.append(_shown(link))
+            return False
+        if target in self._targets:
+            return False
+        self._targets.add(target)
+        return not (target.is_relative_to(self._real_root) and file_id(self._root / target.relative_to(self._real_root)) in self._files)
 
 
 def _found(entry: Path, readers: Readers) -> FoundFile | Literal["folder", "unknown", "hidden"]:

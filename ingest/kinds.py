@@ -37,7 +37,8 @@ class Filling:
         """Bring what the store has of a known source in line with it."""
         if kind == "files":
             path = Path(spec["path"])
-            fill_from_files(run, look(path, self._readers, run.state), self._reading, folder=path.is_dir())
+            walked = look(path, self._readers, run.state, links=spec.get("links", False))
+            fill_from_files(run, walked, self._reading, folder=path.is_dir())
         elif kind == "bucket":
             from ingest.remote.source import look_into
 
@@ -46,13 +47,14 @@ class Filling:
             self._table(run, spec)
 
     def _path(self, runs: Runs, path: Path) -> Report:
+        links = self._options.follow_links
         try:
-            name, walked = file_id(path), find(path, self._readers)
+            name, walked = file_id(path), find(path, self._readers, links=links)
         except (NotFound, ItemError) as error:
             return runs.nothing(str(path), [Failed(str(path), str(error))])
         if not (walked.files or path.is_dir()):
             return runs.nothing(name, walked.failed)
-        run = runs.by_name("files", name, {"path": str(path.expanduser().absolute())})
+        run = runs.by_name("files", name, {"path": str(path.expanduser().absolute()), "links": links})
         with closing(run):
             fill_from_files(run, walked, self._reading, folder=path.is_dir())
         return run.close()

@@ -23,6 +23,7 @@ class Options:
     `access` and `may_leave` label the documents; None keeps what the source was ingested with, as does a `schedule` of None.
     `retry`: items that failed before, tried now whatever their time. `reread`: everything is read and cut again. `settle`: files changed
     less than so many seconds ago are left for later, as somebody is still writing them. `wait`: for another writer of the store.
+    `follow_links`: a folder that is named now is read where links lead out of it, too.
     """
 
     chunk: ChunkOptions = DEFAULT
@@ -38,6 +39,7 @@ class Options:
     reread: bool = False
     settle: float = 0.0
     wait: bool = True
+    follow_links: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def files(
     every: Every = "",
     cron: Cron = "",
     on_change: OnChange = False,
+    follow_links: Annotated[bool, typer.Option("--follow-links", help="Also read what links lead to outside of the folder.")] = False,
     allow_delete: AllowDelete = False,
     json: Json = False,
 ) -> None:
@@ -47,7 +48,7 @@ def files(
         kind = "bucket" if any(map(is_remote, paths)) else "files"
         return [ingest_files(home, paths, into, **_scheduled(tools, every, cron, on_change=on_change, kind=kind))]
 
-    work(out, run, allow_delete=allow_delete)
+    work(out, run, allow_delete=allow_delete, follow_links=follow_links)
 
 
 @command.command()
