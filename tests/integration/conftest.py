@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import openai
     from api_server import Running
     from engine_bench import Bench
+    from follow_world import Followed
     from harnessed import MakeWorker
     from ingest_world import World
     from kept_server import Keep, Kept
@@ -28,6 +29,18 @@ def world(tmp_path: Path) -> World:
 
     (tmp_path / "home").mkdir()
     return World(tmp_path / "home")
+
+
+@pytest.fixture
+def followed(database: str, tmp_path: Path) -> Followed:
+    """A table `t` of 30 rows, to be followed through a slot."""
+    from follow_world import Followed
+
+    made = Followed(tmp_path, database, text=("a",))
+    if made.rows("SHOW wal_level") != [("logical",)]:
+        pytest.skip("this server's WAL tells no changes (wal_level)")
+    made.run("CREATE TABLE t (id int PRIMARY KEY, a text, b text); INSERT INTO t SELECT n, 'row ' || n FROM generate_series(1, 30) n")
+    return made
 
 
 @pytest.fixture(scope="module")

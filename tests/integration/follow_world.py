@@ -19,11 +19,17 @@ from ingest.report import Notice, Report
 from ingest.run import Options, Run, Tools, closing
 from models.hash_embedder import WordCounter
 
+DROP_SLOT = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()"
+
 
 class Followed:
     def __init__(self, root: Path, dsn: str, table: str = "t", **wishes: object) -> None:
         self.world, self.dsn, self.table, self.wishes = World(root), dsn, table, Wishes(**wishes)  # type: ignore[arg-type]
         self.limit = 1_000_000_000
+
+    def beside(self, table: str) -> Followed:
+        """Another table of the same database, in the same store."""
+        return Followed(self.world.home.root, self.dsn, table, text=("a",))
 
     def run(self, statements: str) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
@@ -59,8 +65,16 @@ class Followed:
         assert found is not None
         return found
 
+    def away(self) -> dict[str, Any]:
+        """The source's spec, as if nothing answered where its database was."""
+        spec, _ = self.source()
+        return spec | {"dsn": {**spec["dsn"], "host": "127.0.0.1", "port": "1"}}
+
     def slots(self) -> list[str]:
         return [str(name) for (name,) in self.rows("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()")]
+
+    def lose_slot(self) -> None:
+        self.run(DROP_SLOT)
 
     def book(self) -> dict[str, str]:
         """Keys and texts of the documents."""

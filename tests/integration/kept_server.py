@@ -25,7 +25,7 @@ PROGRAM = Path(__file__).with_name("keeper_server.py")
 
 
 QUICK = Limits(
-    probe=0.2, doubt=0.1, answer=0.6, start=4, start_cap=20, patience=2, busy_patience=20, stop=1, kill=0.7, bury=5,
+    probe=0.2, doubt=0.1, answer=0.6, start=4, start_cap=20, patience=1.5, busy_patience=20, stop=1, kill=0.7, bury=5,
     backoff=0.1, backoff_cap=0.3, good=60, disk=0.4, watch=0.3,
 )  # fmt: skip
 

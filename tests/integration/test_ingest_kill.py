@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 import time
 
+import pytest
 from doomed import Doomed
 from doomed_runs import folder_in
 from ingest_world import World
@@ -12,14 +13,15 @@ def texts(world: World) -> list[tuple[str, ...]]:
     return world.sql("SELECT d.id, d.title, c.ordinal, c.text FROM chunks c JOIN documents d ON d.pk = c.document_pk ORDER BY 1, 3")
 
 
-def test_a_run_killed_at_any_moment_loses_nothing_acknowledged_and_doubles_nothing(tmp_path):
+@pytest.mark.parametrize("kills", [8, pytest.param(40, marks=pytest.mark.slow)])
+def test_a_run_killed_at_any_moment_loses_nothing_acknowledged_and_doubles_nothing(tmp_path, kills):
     folder = tmp_path / "notes"
     folder.mkdir()
     home = tmp_path / "home"
     home.mkdir()
     chance = random.Random(11)
     acknowledged = 0
-    for round in range(20):
+    for round in range(kills):
         # Between the kills the world goes on: files change, go and come.
         for number in range(40):
             fate = chance.random()

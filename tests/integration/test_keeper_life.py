@@ -65,7 +65,7 @@ def test_a_server_that_works_without_an_answer_is_given_time(keep: Keep) -> None
     first = kept.pid()
     kept.do("work")
     kept.until(State.SUSPECT)
-    time.sleep(3 * QUICK.patience)
+    time.sleep(2 * QUICK.patience)
     assert kept.keeper.server.state is State.SUSPECT
     kept.do("rest")
     kept.until(State.READY)
@@ -78,7 +78,7 @@ def test_a_stopped_server_is_woken_and_goes_on(keep: Keep) -> None:
     kept.keeper.start()
     kept.until(State.READY)
     first = kept.pid()
-    for _ in range(3):
+    for _ in range(2):
         kept.do("stop")
         wait_for(lambda: psutil.Process(first).status() != psutil.STATUS_STOPPED)
         kept.until(State.READY)

@@ -38,14 +38,14 @@ def test_a_server_that_answers_slowly_is_ready_all_the_same(keep: Keep) -> None:
     kept = keep({"slow": 0.4})
     kept.keeper.start()
     kept.until(State.READY)
-    time.sleep(2)
+    time.sleep(1.5)  # two probes
     assert State.SUSPECT not in kept.seen()
 
 
 def test_one_that_lives_but_does_not_serve_stays_a_start_that_goes_on(keep: Keep) -> None:
     kept = keep({"unready": True}, limits=Limits(doubt=0.1, start=1))
     kept.keeper.start()
-    time.sleep(3)
+    time.sleep(2)
     assert kept.keeper.server.state is State.STARTING
     assert kept.starts() == 1
 
@@ -59,10 +59,10 @@ def test_an_answer_that_drips_for_ever_is_no_answer(keep: Keep) -> None:
 
 
 def test_a_migration_that_reports_is_waited_for_and_shown(keep: Keep) -> None:
-    kept = keep({"progress": 20}, limits=Limits(start=1.5, doubt=0.2))
+    kept = keep({"progress": 12}, limits=Limits(start=1.2, doubt=0.2))
     kept.keeper.start()
     kept.until(State.READY)
-    assert {"migrating 0", "migrating 19"} <= {server.progress for server in kept.told}
+    assert {"migrating 0", "migrating 11"} <= {server.progress for server in kept.told}
     assert kept.starts() == 1
 
 

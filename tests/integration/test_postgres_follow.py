@@ -1,30 +1,17 @@
+"""What happens to a table is told by its slot: which changes come, when, and what is done where the slot can tell no more."""
+
 from __future__ import annotations
 
-import re
 import threading
-from pathlib import Path
 
 import psycopg
 import pytest
-from follow_world import Followed
-from postgres_servers import READER_PASSWORD
-from psycopg.conninfo import make_conninfo
+from follow_world import DROP_SLOT, Followed
 
-from app.core.errors import OndolError
 from ingest.postgres.slot import Slot
-from ingest.postgres.slots import drop_slot, release, slot_state
 
 # The embedded server has its turn in the random histories.
 pytestmark = pytest.mark.parametrize("postgres_dsn", ["system"], indirect=True)
-
-
-@pytest.fixture
-def followed(database: str, tmp_path: Path) -> Followed:
-    made = Followed(tmp_path, database, text=("a",))
-    if made.rows("SHOW wal_level") != [("logical",)]:
-        pytest.skip("this server's WAL tells no changes (wal_level)")
-    made.run("CREATE TABLE t (id int PRIMARY KEY, a text, b text); INSERT INTO t SELECT n, 'row ' || n FROM generate_series(1, 30) n")
-    return made
 
 
 def test_changes_deletions_and_new_keys_follow_and_nothing_else_is_read(followed: Followed) -> None:
@@ -104,7 +91,7 @@ def test_a_transaction_too_large_to_be_read_row_by_row_is_compared(followed: Fol
 @pytest.mark.parametrize(
     "lost",
     [
-        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()",
+        DROP_SLOT,
         "DO $$ DECLARE p name; BEGIN SELECT pubname INTO p FROM pg_publication; EXECUTE format('DROP PUBLICATION %I', p); END $$",
         "SELECT count(*) FROM pg_logical_slot_get_binary_changes((SELECT slot_name FROM pg_replication_slots WHERE database ="
         " current_database()), NULL, NULL, 'proto_version', '1', 'publication_names',"
@@ -154,7 +141,7 @@ def test_keys_of_every_kind_are_those_of_the_documents(followed: Followed) -> No
         "INSERT INTO \"Odd \"\"keys\" VALUES ('x', true, '2026-01-02 03:04:05.6+09', 'calm', '키,/', 'one'),"
         "('yy', false, '2026-01-02', 'angry', 'k', 'two')"
     )
-    odd = Followed(followed.world.home.root, followed.dsn, 'Odd "keys', text=("a",))
+    odd = followed.beside('Odd "keys')
     assert odd.sync().added == 2
     before = set(odd.world.documents())
     odd.run("ALTER ROLE CURRENT_USER SET datestyle = 'German'")
@@ -173,7 +160,7 @@ def test_a_partitioned_table_is_followed_under_its_own_name(followed: Followed) 
         "CREATE TABLE p1 PARTITION OF parts FOR VALUES FROM (0) TO (10);"
         "CREATE TABLE p2 PARTITION OF parts FOR VALUES FROM (10) TO (20); INSERT INTO parts VALUES (1, 'one'), (11, 'eleven')"
     )
-    parts = Followed(followed.world.home.root, followed.dsn, "parts", text=("a",))
+    parts = followed.beside("parts")
     parts.sync()
     parts.run("UPDATE parts SET id = 12 WHERE id = 1; INSERT INTO p1 VALUES (2, 'two')")
     report = parts.sync()
@@ -187,7 +174,7 @@ def test_a_change_of_what_a_row_points_at_is_followed_too(followed: Followed) ->
         "CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customer, a text);"
         "INSERT INTO orders VALUES (1, 1, 'x'), (2, 2, 'y')"
     )
-    orders = Followed(followed.world.home.root, followed.dsn, "orders", text=("a",))
+    orders = followed.beside("orders")
     orders.sync()
     orders.run("UPDATE customer SET name = '박' WHERE id = 1")
     assert orders.sync().changed == 1
@@ -203,7 +190,7 @@ def test_a_change_of_what_a_row_points_at_is_followed_too(followed: Followed) ->
 )
 def test_a_table_that_can_not_be_followed_is_compared_and_the_reason_is_told(followed: Followed, table: str, said: str) -> None:
     followed.run(table + "; INSERT INTO bare VALUES (1, 'one')")
-    bare = Followed(followed.world.home.root, followed.dsn, "bare", text=("a",))
+    bare = followed.beside("bare")
     assert bare.sync().added == 1
     assert said in bare.notices
     assert bare.slots() == []
@@ -215,108 +202,12 @@ def test_a_table_whose_owner_tells_old_rows_whole_is_followed_by_any_key(followe
     followed.run(
         "CREATE TABLE bare (id int NOT NULL UNIQUE, a text); ALTER TABLE bare REPLICA IDENTITY FULL; INSERT INTO bare VALUES (1, 'one')"
     )
-    bare = Followed(followed.world.home.root, followed.dsn, "bare", text=("a",))
+    bare = followed.beside("bare")
     bare.sync()
     bare.run("UPDATE bare SET id = 2; INSERT INTO bare VALUES (3, 'three')")
     report = bare.sync()
     assert (report.added, report.deleted, "compared" in bare.notices) == (2, 1, False)
     bare.check()
-
-
-def test_a_source_that_is_followed_is_synced_by_its_slot_and_forgotten_with_it(followed: Followed) -> None:
-    world = followed.world
-    assert world.table(followed.dsn, "t", text=["a"], follow=True).added == 30
-    (name,) = followed.slots()
-    followed.run("UPDATE t SET a = 'changed' WHERE id = 1; DELETE FROM t WHERE id = 2")
-    report = world.sync()
-    assert (report.changed, report.deleted, report.unchanged) == (1, 1, 0)
-    assert followed.memory.name == name
-    world.forget("shop")
-    assert followed.slots() == []
-    assert followed.rows("SELECT count(*) FROM pg_publication") == [(0,)]
-
-
-def test_a_source_named_again_without_following_gives_its_slot_back(followed: Followed) -> None:
-    followed.world.table(followed.dsn, "t", text=["a"], follow=True)
-    assert followed.world.table(followed.dsn, "t", text=["a"]).unchanged == 30
-    assert followed.slots() == []
-    assert "no longer followed" in followed.notices
-
-
-def test_who_may_not_follow_is_told_the_statements_before_anything_is_written(followed: Followed) -> None:
-    followed.run("GRANT SELECT ON t TO reader")
-    reader = make_conninfo(followed.dsn, user="reader", password=READER_PASSWORD)
-    with pytest.raises(OndolError) as refused:
-        followed.world.table(reader, "t", follow=True)
-    assert 'ALTER ROLE "reader" REPLICATION;' in str(refused.value)
-    assert not followed.world.home.book.exists()
-    must = re.search(r"CREATE PUBLICATION .*;", str(refused.value))
-    assert must is not None
-    followed.run(must[0] + " ALTER ROLE reader REPLICATION")
-    try:
-        followed.world.table(reader, "t", text=["a"], follow=True)
-        followed.run("UPDATE t SET a = 'changed' WHERE id = 1")
-        report = followed.world.sync()
-        assert (report.changed, report.unchanged) == (1, 0)
-        followed.run("ALTER ROLE reader NOREPLICATION; UPDATE t SET a = 'without the right' WHERE id = 1")
-        report = followed.world.sync()
-        assert (report.changed, report.unchanged, report.error) == (1, 29, "")
-        assert 'ALTER ROLE "reader" REPLICATION;' in followed.notices
-        followed.run("ALTER ROLE reader REPLICATION; UPDATE t SET a = 'with it again' WHERE id = 1")
-        assert followed.world.sync().changed == 1
-        assert followed.slots() == [followed.memory.name]
-        followed.world.forget("shop")
-        assert followed.slots() == []
-    finally:
-        followed.run("ALTER ROLE reader NOREPLICATION")
-
-
-def test_a_view_and_a_query_are_not_followed(followed: Followed) -> None:
-    followed.run("CREATE VIEW v AS SELECT * FROM t")
-    with pytest.raises(OndolError, match="a view"):
-        followed.world.table(followed.dsn, "v", key=["id"], follow=True)
-
-
-def test_the_slots_state_is_told_and_a_database_that_is_away_is_a_word_in_it(followed: Followed) -> None:
-    followed.world.table(followed.dsn, "t", text=["a"], follow=True)
-    spec, state = followed.source()
-    followed.run("UPDATE t SET a = repeat('x', 5000)")
-    told = slot_state(followed.world.home, spec, state, 10**9)
-    assert told is not None
-    assert (told.name, told.wal_status, told.error) == (followed.memory.name, "reserved", "")
-    assert told.behind_bytes > 1000
-    assert told.kept_bytes >= told.behind_bytes
-    assert "max_slot_wal_keep_size" in " ".join(told.warnings)
-    followed.run("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()")
-    missing = slot_state(followed.world.home, spec, state, 10**9)
-    assert missing is not None
-    assert missing.wal_status == "missing"
-    away = slot_state(followed.world.home, spec | {"dsn": {**spec["dsn"], "host": "127.0.0.1", "port": "1"}}, state, 10**9)
-    assert away is not None
-    assert "Nothing answers" in away.error
-    assert slot_state(followed.world.home, spec, {}, 10**9) is None
-
-
-def test_a_slot_that_is_dropped_by_command_stays_dropped_and_the_source_in_step(followed: Followed) -> None:
-    world = followed.world
-    world.table(followed.dsn, "t", text=["a"], follow=True)
-    (name,) = followed.slots()
-    ((source,),) = world.sql("SELECT name FROM sources")
-    assert drop_slot(world.home, "shop", source) == name
-    followed.run("UPDATE t SET a = 'changed' WHERE id = 1")
-    report = world.sync()
-    assert (report.changed, report.unchanged) == (1, 29)
-    assert followed.slots() == []
-    with pytest.raises(OndolError, match="not followed"):
-        drop_slot(world.home, "shop", source)
-
-
-def test_a_source_whose_database_is_away_is_forgotten_and_what_is_left_to_do_is_told(followed: Followed) -> None:
-    world = followed.world
-    world.table(followed.dsn, "t", text=["a"], follow=True)
-    spec, state = followed.source()
-    said = release(world.home, spec | {"dsn": {**spec["dsn"], "host": "127.0.0.1", "port": "1"}}, state)
-    assert f"SELECT pg_drop_replication_slot('{followed.memory.name}');" in said
 
 
 def test_a_run_that_is_killed_between_its_commit_and_the_slot_reads_the_same_again(
@@ -335,7 +226,7 @@ def test_a_run_that_is_killed_between_its_commit_and_the_slot_reads_the_same_aga
         with monkeypatch.context() as patched:
             patched.setattr(Slot, place, dies)
             if place == "make":
-                followed.run("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()")
+                followed.lose_slot()
             with pytest.raises(Killed):
                 followed.sync()
         followed.world.check()
