@@ -98,12 +98,16 @@ def chunk(title: str, blocks: Sequence[Block], offsets: Offsets, max_tokens: int
     chunks: list[Chunk] = []
     filled = [block for block in blocks if block.text.strip()]
     for (path, _page), section in groupby(filled, key=lambda block: (block.heading_path, block.page)):
-        heading = " > ".join(path)
+        heading, within = " > ".join(path), list(section)
+        if sum(len(block.text) for block in within) < options.characters:
+            # So many characters fit whatever their tokens: most rows of a table need no tokenizer.
+            chunks.append(_join([_Part(block, 0, len(block.text), 0.0, True) for block in within], heading))
+            continue
         prefix = len(offsets(embedded_text(title, heading, "")))
         # A long title must not squeeze its text out: it may take half of the embedder's room.
         room = max(max_tokens - _SPECIAL - prefix, max_tokens // 2)
         measure = _Measure(offsets, min(options.tokens, room), room, options)
-        chunks += [_join(parts, heading) for parts in _packed([part for block in section for part in _parts(block, measure)])]
+        chunks += [_join(parts, heading) for parts in _packed([part for block in within for part in _parts(block, measure)])]
     return chunks
 
 

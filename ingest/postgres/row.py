@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -54,7 +55,7 @@ def row_document(
         id,
         _filled(plan.title, said).strip() or f"{plan.table.name} #{key}",
         tuple(blocks),
-        url=_filled(plan.url, {name: quote(text, safe="") for name, text in said.items()}).strip(),
+        url=_filled(plan.url, said, partial(quote, safe="")).strip(),
         attributes={**named, **kept},
         version=plan.signature + row_hash,
         access=_access(columns[plan.access], values.get(plan.access)) if plan.access else None,
@@ -73,8 +74,8 @@ def _parents(plan: Plan, labels: Sequence[str | None]) -> dict[str, str]:
     return named
 
 
-def _filled(template: str, said: Mapping[str, str]) -> str:
-    return "".join(literal + said.get(name or "", "") for literal, name, _, _ in string.Formatter().parse(template))
+def _filled(template: str, said: Mapping[str, str], shape: Callable[[str], str] = str) -> str:
+    return "".join(literal + shape(said.get(name or "", "")) for literal, name, _, _ in string.Formatter().parse(template))
 
 
 def _shown(column: ColumnInfo, value: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +75,17 @@ def test_cutting_twice_gives_the_same_chunks(blocks):
 def test_an_ordinary_paragraph_stays_one_chunk():
     paragraph = "Ondol is a floor heating system of old Korean houses. " * 15
     assert len(chunk("Ondol", [Block(paragraph)], WORDS, 256)) == 1
+
+
+def test_a_section_that_fits_by_its_characters_is_one_chunk_and_its_tokens_are_not_counted():
+    def nobody(text: str) -> list[tuple[int, int]]:
+        raise AssertionError(f"counted: {text}")
+
+    rows = [Block(f"column {n}: {'가' * 80}", kind="row") for n in range(5)]
+    (whole,) = chunk("Title", rows, nobody, 256)
+    assert whole.text == "\n".join(row.text for row in rows)
+    with pytest.raises(AssertionError, match="counted"):
+        chunk("Title", [*rows, Block("과" * 80, kind="row")], nobody, 256)
 
 
 def test_a_korean_paragraph_is_not_cut_because_its_syllables_make_many_tokens():
