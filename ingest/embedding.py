@@ -1,4 +1,4 @@
-"""Texts are embedded beside the reading: one thread, which works on what it was given in that order.
+"""Texts are embedded beside the reading: two threads, which work on what they were given in that order.
 
 Who gives it texts goes on reading and cutting meanwhile, and takes the vectors when it needs them: the heavy part of an embedder
 runs without Python's lock. Nothing here knows of documents or of the book, which has one writer, in the thread of its run.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING
 
@@ -18,67 +18,100 @@ if TYPE_CHECKING:
     from models.embedder import Embedder
 
 SLICE = 64
-"""Texts that are embedded at once: whoever gives up waits for no more than these."""
+"""Texts that one thread has embedded at once: whoever gives up waits for no more than two of these."""
+_THREADS = 2
 _LOOK_SECONDS = 0.5
 
 Made = dict[str, bytes]
 """Vectors as little-endian float32, by the hashes of their texts."""
 
 
+class _Part:
+    """Texts that were asked for together, and what has been made of them."""
+
+    def __init__(self, embedder: Embedder, texts: Mapping[str, str]) -> None:
+        self.embedder, self.texts = embedder, texts
+        self.future: Future[Made] = Future()
+        self._made: Made = {}
+        self._lock = threading.Lock()
+
+    def add(self, made: Made) -> None:
+        with self._lock:
+            self._made |= made
+            whole = len(self._made) == len(self.texts)
+        if whole:
+            self.future.set_result(self._made)
+
+    def fail(self, error: BaseException) -> None:
+        with self._lock:
+            if not self.future.done():
+                self.future.set_exception(error)
+
+
 class Embedding:
-    """Embeds in a thread of its own, which begins with the first texts. `close` ends it; what waits then is not embedded."""
+    """Embeds in threads of its own, which begin with the first texts. `close` ends them; what waits then is not embedded.
+
+    Two of them: while one prepares its texts or waits for its last ones, an embedder has those of the other.
+    """
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[tuple[Embedder, Mapping[str, str], Future[Made]] | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._jobs: queue.SimpleQueue[tuple[_Part, Sequence[str]] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
         self._closed = threading.Event()
 
     def begin(self, embedder: Embedder, texts: Mapping[str, str]) -> Future[Made]:
         """The vectors to come of texts by their hashes."""
-        future: Future[Made] = Future()
-        if self._thread is None:
-            # A daemon: an interpreter that ends by force need not wait for it.
-            self._thread = threading.Thread(target=self._work, name="embedding", daemon=True)
-            self._thread.start()
-        self._jobs.put((embedder, texts, future))
-        return future
+        part = _Part(embedder, texts)
+        if not self._threads:
+            # Daemons: an interpreter that ends by force need not wait for them.
+            self._threads = [threading.Thread(target=self._work, name="embedding", daemon=True) for _ in range(_THREADS)]
+            for thread in self._threads:
+                thread.start()
+        if not texts:
+            part.add({})
+        for some in slices(texts, SLICE):
+            self._jobs.put((part, some))
+        return part.future
 
     def close(self) -> None:
-        """Give up what waits, and wait until the slice under way has ended."""
+        """Give up what waits, and wait until the slices under way have ended."""
         self._closed.set()
-        if self._thread is not None:
+        for _ in self._threads:
             self._jobs.put(None)
-            self._thread.join()
-            self._thread = None
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            embedder, texts, future = job
-            try:
-                future.set_result(self._embedded(embedder, texts))
-            except BaseException as error:  # noqa: BLE001 - it is raised where the vectors are waited for
-                future.set_exception(error)
-
-    def _embedded(self, embedder: Embedder, texts: Mapping[str, str]) -> Made:
-        made: Made = {}
-        slices = embedded(embedder, texts, SLICE)
-        while not self._closed.is_set():
-            if (some := next(slices, None)) is None:
-                return made
-            made |= some
-        raise CancelledError
+            part, some = job
+            if self._closed.is_set():
+                part.fail(CancelledError())
+            elif not part.future.done():
+                try:
+                    part.add(_vectors(part.embedder, part.texts, some))
+                except BaseException as error:  # noqa: BLE001 - it is raised where the vectors are waited for
+                    part.fail(error)
 
 
 def embedded(embedder: Embedder, texts: Mapping[str, str], portion: int) -> Iterator[Made]:
     """The vectors of texts by their hashes, so many at a time. OndolError: they are not of the embedder's own shape."""
-    # Near lengths together: a batch is padded to its longest.
+    for some in slices(texts, portion):
+        yield _vectors(embedder, texts, some)
+
+
+def slices(texts: Mapping[str, str], portion: int) -> Iterator[Sequence[str]]:
+    """The hashes of so many texts at a time, near lengths together: a batch is padded to its longest."""
     hashes = sorted(texts, key=lambda one: len(texts[one]))
     for at in range(0, len(hashes), portion):
-        some = hashes[at : at + portion]
-        matrix = embedder.passages([texts[hash] for hash in some]).astype("<f4")
-        if matrix.shape != (len(some), embedder.info.dimensions):
-            raise OndolError(f"The embedder {embedder.info.model} returned vectors of shape {matrix.shape} for {len(some)} texts.")
-        yield {hash: row.tobytes() for hash, row in zip(some, matrix, strict=True)}
+        yield hashes[at : at + portion]
+
+
+def _vectors(embedder: Embedder, texts: Mapping[str, str], some: Sequence[str]) -> Made:
+    matrix = embedder.passages([texts[hash] for hash in some]).astype("<f4")
+    if matrix.shape != (len(some), embedder.info.dimensions):
+        raise OndolError(f"The embedder {embedder.info.model} returned vectors of shape {matrix.shape} for {len(some)} texts.")
+    return {hash: row.tobytes() for hash, row in zip(some, matrix, strict=True)}
 
 
 def awaited(future: Future[Made]) -> Made:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-# Tokens of one padded batch. On a CPU a token costs the same in a batch of 2 texts as of 32 (all-MiniLM on 2 threads: 2, 8
-# and 32 texts of 250 tokens take 72, 328 and 1309 ms), so a batch is no larger than a question may wait for.
-BUDGET = 2_048
+# Tokens of one padded batch, for each core that computes it. On a CPU a token costs the same in a batch of 2 texts as of 32
+# (all-MiniLM on 2 threads: 2, 8 and 32 texts of 250 tokens take 72, 328 and 1309 ms), so they are no more than a question may wait for.
+BUDGET = 512
 MOST = 64
 
 
@@ -39,16 +39,20 @@ def batches(lengths: Sequence[int], *, budget: int = BUDGET, most: int = MOST) -
 
 @dataclass
 class Job:
-    """One request: its texts, and the batches still to do."""
+    """One request: its texts, the batches that nobody has begun yet, and how many are not made yet (one, without vectors, of no texts)."""
 
     id: int
     kind: Kind
     texts: Sequence[str]
     left: deque[list[int]] = field(default_factory=deque)
+    unmade: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.unmade = len(self.left) or 1
 
 
 class EmbedQueue:
-    """The requests that wait. Not thread-safe: it belongs to the worker's one loop."""
+    """The requests that wait. Not thread-safe: the worker locks it."""
 
     def __init__(self) -> None:
         self._jobs: list[Job] = []

@@ -7,13 +7,14 @@ Ops: "query" and "passage" with `{"texts": [...]}` -> `{"vectors": bytes, "dimen
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 
-from app.core.errors import BadRequest, NotReady, OndolError, foreign
+from app.core.errors import BadRequest, NotReady, foreign
 from app.core.workers.child import Channel
 from app.core.workers.frames import Call
 from models.embed_queue import EmbedQueue, Job, Kind
@@ -48,62 +49,77 @@ class Answers(Protocol):
         ...
 
     def done(self, id: int, body: Any = None) -> None:
-        """An answer."""
+        """An answer; from any thread."""
         ...
 
     def error(self, id: int, error: BaseException) -> None:
-        """A failure."""
+        """A failure; from any thread."""
         ...
 
 
 class Serving:
-    """The worker's loop: take in what has come, do one batch, look again."""
+    """One thread takes in what has come; as many as the embedder has streams each do a batch and look again."""
 
     def __init__(self, channel: Answers, embedder: SentenceEmbedder) -> None:
         self._channel, self._embedder = channel, embedder
         self._queue = EmbedQueue()
         self._rows: dict[int, Vectors] = {}
+        self._changed = threading.Condition()
 
     def run(self) -> None:
         """Until the process ends."""
-        while True:
-            self.step()
-
-    def step(self) -> None:
-        """Wait for something to do and do it: accept one call, or embed one batch."""
-        call = self._channel.get(timeout=0 if len(self._queue) else None)
-        if call is not None:
+        for _ in range(self._embedder.streams):
+            threading.Thread(target=self._work, name="batches", daemon=True).start()
+        while (call := self._channel.get()) is not None:
             self._accept(call)
-        elif (taken := self._queue.take()) is not None:
-            self._embed(*taken)
 
     def _accept(self, call: Call) -> None:
         if call.op == "cancel":
-            self._queue.drop(call.body)
-            self._rows.pop(call.body, None)
-            self._channel.error(call.body, NotReady("This request was given up."))
+            self._give_up(call.body, NotReady("This request was given up."))
             return
         texts = call.body.get("texts") if isinstance(call.body, dict) else None
         if call.op not in tuple(Kind) or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             self._channel.error(call.id, BadRequest(f"The embed worker does not know {call.op!r} of that shape."))
             return
-        self._queue.add(call.id, Kind(call.op), texts, self._embedder.lengths(texts), budget=self._embedder.budget)
-        self._rows[call.id] = np.zeros((len(texts), self._embedder.info.dimensions), dtype=np.float32)
+        lengths = self._embedder.lengths(texts)
+        with self._changed:
+            self._rows[call.id] = np.zeros((len(texts), self._embedder.info.dimensions), dtype=np.float32)
+            self._queue.add(call.id, Kind(call.op), texts, lengths, budget=self._embedder.budget)
+            self._changed.notify_all()
 
-    def _embed(self, job: Job, indices: list[int]) -> None:
-        rows = self._rows[job.id]
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while (taken := self._queue.take()) is None:
+                    self._changed.wait()
+                more = len(self._queue) > 0
+            self._embed(*taken, more=more)
+
+    def _embed(self, job: Job, indices: list[int], *, more: bool) -> None:
         try:
-            if indices:
-                rows[indices] = self._embedder.batch([job.texts[index] for index in indices], job.kind)
-        except (OndolError, RuntimeError, ValueError, TypeError, OSError) as error:
+            made = self._embedder.batch([job.texts[index] for index in indices], job.kind, more=more) if indices else None
+        except Exception as error:  # noqa: BLE001 - this thread has to live for the next batch
             # One request's texts (or its share of the memory) are at fault: the others go on.
-            self._queue.drop(job.id)
-            del self._rows[job.id]
-            self._channel.error(job.id, foreign(error))
+            self._give_up(job.id, foreign(error))
             return
-        if not job.left:
+        with self._changed:
+            rows = self._rows.get(job.id)
+            if rows is None:
+                return  # given up meanwhile
+            if made is not None:
+                rows[indices] = made
+            job.unmade -= 1
+            if job.unmade:
+                return
             del self._rows[job.id]
-            self._channel.done(job.id, {"vectors": rows.astype("<f4", copy=False).tobytes(), "dimensions": rows.shape[1]})
+        self._channel.done(job.id, {"vectors": rows.astype("<f4", copy=False).tobytes(), "dimensions": rows.shape[1]})
+
+    def _give_up(self, id: int, error: BaseException) -> None:
+        with self._changed:
+            self._queue.drop(id)
+            known = self._rows.pop(id, None) is not None
+        if known:
+            self._channel.error(id, error)
 
 
 if __name__ == "__main__":

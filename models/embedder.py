@@ -39,7 +39,7 @@ class TokenCounter(Protocol):
 
 
 class Embedder(Protocol):
-    """Blocking; called from a worker thread or a process of its own. Errors: `OndolError`s."""
+    """Blocking; called from several threads at once, or in a process of its own. Errors: `OndolError`s."""
 
     @property
     def info(self) -> EmbedderInfo:

@@ -52,8 +52,36 @@ def test_texts_given_later_wait_and_each_batch_gets_its_own_vectors() -> None:
     embedding.close()
 
 
-def test_one_who_gives_up_waits_for_the_slice_under_way_and_no_longer() -> None:
-    embedder, embedding = Held(), Embedding()
+class Together(Held):
+    """Embeds only where two ask at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.two = threading.Barrier(2)
+
+    def passages(self, texts: Sequence[str]) -> Vectors:
+        self.two.wait(30)
+        return super().passages(texts)
+
+
+def test_two_slices_are_embedded_at_once() -> None:
+    embedder, embedding = Together(), Embedding()
+    embedder.go.set()
+    texts = {str(n): "x" * n for n in range(4 * SLICE)}
+    made = awaited(embedding.begin(embedder, texts))
+    assert made.keys() == texts.keys()
+    np.testing.assert_array_equal(np.frombuffer(made["77"], "<f4"), HashEmbedder(16).passages(["x" * 77])[0])
+    embedding.close()
+
+
+def test_nothing_to_embed_is_made_at_once() -> None:
+    embedding = Embedding()
+    assert awaited(embedding.begin(Held(), {})) == {}
+    embedding.close()
+
+
+def test_one_who_gives_up_waits_for_the_slices_under_way_and_no_longer() -> None:
+    embedder, embedding = Together(), Embedding()
     long, later = embedding.begin(embedder, {str(n): "x" * n for n in range(3 * SLICE)}), embedding.begin(embedder, {"a": "b"})
     assert embedder.entered.wait(30)
     closing = threading.Thread(target=embedding.close)
@@ -61,7 +89,7 @@ def test_one_who_gives_up_waits_for_the_slice_under_way_and_no_longer() -> None:
     assert embedding._closed.wait(30)
     embedder.go.set()
     closing.join(30)
-    assert [len(texts) for texts in embedder.asked] == [SLICE]
+    assert [len(texts) for texts in embedder.asked] == [SLICE, SLICE]
     assert long.exception() is not None
     assert later.exception() is not None
 
@@ -70,6 +98,21 @@ def test_an_embedder_that_breaks_its_contract_is_named_to_the_one_who_waits() ->
     embedding = Embedding()
     with pytest.raises(OndolError, match=r"The embedder wrong returned vectors of shape \(1, 7\) for 1 texts"):
         awaited(embedding.begin(Wrong(), {"a": "b"}))  # type: ignore[arg-type]
+    embedding.close()
+
+
+def test_a_slice_that_fails_fails_the_texts_it_was_asked_for_with_and_the_next_ones_are_embedded() -> None:
+    class Breaking(CountingEmbedder):
+        def passages(self, texts: Sequence[str]) -> Vectors:
+            if "" in texts:
+                raise OndolError("The embedder has broken.")
+            return super().passages(texts)
+
+    embedding, embedder = Embedding(), Breaking()
+    broken, whole = (embedding.begin(embedder, {str(n): "x" * n for n in range(first, 5 * SLICE)}) for first in (0, 1))
+    with pytest.raises(OndolError, match="has broken"):
+        awaited(broken)
+    assert len(awaited(whole)) == 5 * SLICE - 1
     embedding.close()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from models.embed_queue import Kind
 from models.installed import InstalledModel, embedder_info
 from models.precision import Found, Precisions
 from models.sentence import SentenceEmbedder, open_embedder
@@ -41,3 +43,25 @@ def test_what_was_measured_once_is_remembered_and_known_before_torch_is_loaded(m
 def test_lengths_are_of_the_tokens_that_the_model_reads(minilm: InstalledModel) -> None:
     embedder = open_embedder(minilm)
     assert embedder.lengths(["hello world", "word " * 1000, ""]) == [2, 254, 0]
+
+
+def test_many_who_embed_at_once_get_the_vectors_that_each_would_get_alone(minilm: InstalledModel) -> None:
+    embedder = open_embedder(minilm, 3)
+    texts = [f"{'a word or two of ' * (n % 7)}text {n}" for n in range(60)]
+    alone = np.concatenate([embedder.passages([text]) for text in texts])
+    with ThreadPoolExecutor(4) as callers:
+        for vectors in callers.map(embedder.passages, [texts] * 4):
+            np.testing.assert_allclose(vectors, alone, atol=1e-5)
+    assert embedder.streams == 3
+
+
+def test_weights_that_are_rounded_once_give_the_vectors_of_those_rounded_each_time(minilm: InstalledModel) -> None:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    texts = ["The cat sits on the mat.", "연차 휴가는 며칠인가요?"]
+    exact = SentenceTransformer(str(minilm.path), device="cpu", local_files_only=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        each_time = exact.encode(texts, normalize_embeddings=True)
+    each_time /= np.linalg.norm(each_time, axis=1, keepdims=True)
+    np.testing.assert_allclose(open_embedder(minilm, precision="bf16").batch(texts, Kind.PASSAGE), each_time, atol=1e-5)
