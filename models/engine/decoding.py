@@ -63,7 +63,7 @@ class Decoder(Protocol):
     def decode(self, parts: Sequence[tuple[int, int, Sequence[int]]], looks: Sequence[int] = ()) -> tuple[int, list[int]]:
         """Compute (sequence, position, tokens) parts; returns a status, and for `sample` the index of each part's last token.
 
-        `looks`: how many of a part's last tokens can be sampled after, at indexes that follow each other; else one.
+        `looks`: how many of a part's last tokens, or none, can be sampled after, at indexes that follow each other; else one.
         """
         ...
 

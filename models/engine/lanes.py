@@ -180,12 +180,14 @@ class Lanes:
         """The sequences of `parts` that are to be computed in lanes: all rows that write and are short enough, or none."""
         writing = [(sequence, index) for sequence, index, tokens in parts if len(tokens) == 1]
         short = [sequence for sequence, index in writing if index < self._length][: self._count]
-        inside = sum(sequence in self._lane for sequence in short)
         all_short = len(short) == len(writing)
         worth = PAYS if all_short else PAYS_APART
-        if all_short and 2 * inside > len(short):
-            return short
-        return short if len(short) >= FEWEST and self._won(parts, len(short)) > worth else []
+        if 2 * sum(sequence in self._lane for sequence in short) > len(short):
+            # Most are there: moving has its price too.
+            worth = 0.0 if all_short else worth / 2
+        elif len(short) < FEWEST:
+            return []
+        return short if short and self._won(parts, len(short)) >= worth else []
 
     def _won(self, parts: Sequence[Part], rows: int) -> float:
         """The part of a step that so many rows pass over the others in."""

@@ -103,8 +103,13 @@ class Request:
         return len(self.tokens) - self.done
 
     def looks(self, count: int) -> int:
-        """How many of the last rows of such a part get scores: its last token's, its guesses', and what is wanted of a prompt."""
-        return len(self.draft) + (1 if self.echo is None else self.echo.looks(self.done, count))
+        """How many of the last rows of such a part get scores: where something is chosen after them, or a prompt's own are wanted.
+
+        The scores of all words that there are take a small model a fifth of a row's time.
+        """
+        if self.echo is not None:
+            return len(self.draft) + self.echo.looks(self.done, count)
+        return len(self.draft) + (self.done + count == len(self.tokens))
 
     @property
     def chosen(self) -> int:

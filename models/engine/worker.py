@@ -42,6 +42,7 @@ from models.engine.tuning.remembered import Remembered
 from models.gguf import Header, read_header
 
 if TYPE_CHECKING:
+    from models.engine.decoding import Decoder
     from models.engine.llama.model import Model
 
 log = logging.getLogger(__name__)
@@ -93,24 +94,21 @@ class LoadedEngine:
         # Pictures and adapters are the wide context's alone.
         plain = model.truncates and not (decoder.window or settings.adapters or self.eyes)
         length = lane(header, layout, settings.parallel, here.free_memory) if plain else 0
-        parts = Lanes(
-            decoder,
-            lambda: model.decoder(
-                cells=length * settings.parallel,
-                sequences=settings.parallel,
-                batch=settings.parallel,
-                threads=way.threads,
-                flash=way.flash,
-                unified=False,
-                crew=crew,
-            ),
-            count=settings.parallel if length else 0,
-            length=length,
-            passing=passing(header, way.threads),
-        )
+
+        def lanes() -> Decoder:
+            cells, count = length * settings.parallel, settings.parallel
+            # Others may have taken since what was free at the load.
+            memory.check(cells, header.kv_bytes_per_token, machine.look().free_memory)
+            return model.decoder(cells=cells, sequences=count, batch=count, threads=way.threads, flash=way.flash, unified=False, crew=crew)
+
         self.engine = Engine(
             model,
-            parts,
+            Lanes(
+                *(decoder, lanes),
+                count=settings.parallel if length else 0,
+                length=length,
+                passing=passing(header, way.threads),
+            ),
             context=layout.context,
             max_queue=settings.max_queue,
             adapters=usual,
