@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import tray_host
 from tray_host import Desktop, Panel
-from tray_program import Place, furnish, tray, unchosen, until
+from tray_program import Place, add_chat_page, fill, tray, unchosen, until
 
 from app.core.locks import FileLock
 from models.installed import InstalledModel
@@ -30,7 +30,8 @@ def place(tmp_path: Path, models_dir: Path, smollm2: Path, minilm: InstalledMode
 
 
 def test_a_killed_tray_leaves_no_server_no_chat_page_and_no_sync(place: Place, desktop: Desktop, panel: Panel) -> None:
-    furnish(place)
+    fill(place)
+    add_chat_page(place)
     # Another run holds the store, so that the sync is under way for as long as it takes.
     with tray(place, desktop, panel=panel) as running, FileLock(next(place.home.locks.glob("*company*.lock")), wait=10):
         running.shows("Ondol is ready")
@@ -83,7 +84,7 @@ def test_a_click_on_a_model_that_the_settings_outrank_says_so_and_where(
 
 
 def test_a_chat_page_whose_port_was_taken_stays_where_it_went_at_the_next_start(place: Place, desktop: Desktop, panel: Panel) -> None:
-    furnish(place)
+    add_chat_page(place)
     with contextlib.ExitStack() as other:
         with contextlib.suppress(OSError):  # another program has it already, which is as good
             other.enter_context(socket.create_server(("127.0.0.1", 8080)))
@@ -109,7 +110,7 @@ def test_each_polite_signal_ends_everything_with_the_icon_shown(name: str, place
 
 
 def test_a_signal_in_the_middle_of_the_start_leaves_nothing(place: Place, desktop: Desktop, panel: Panel) -> None:
-    for _ in range(3):
+    for _ in range(2):
         seen = panel.registrations
         with tray(place, desktop, panel=panel) as running:
             until(lambda: panel.registrations > seen, "no icon has registered")  # noqa: B023

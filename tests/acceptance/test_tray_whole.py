@@ -20,7 +20,7 @@ import tray_host
 from hub_server import Hub, serving
 from tiny_models import gguf_bytes
 from tray_host import Desktop, Panel
-from tray_program import Place, Tray, documents, furnish, tray, unchosen, until
+from tray_program import Place, Tray, add_chat_page, documents, fill, tray, unchosen, until
 
 from models.installed import InstalledModel
 from models.library import Library
@@ -54,7 +54,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory, models_dir: Path, smollm2: 
     library = Library(place.home.models)
     library.pull(f"file:{place.folder / f'{SECOND}.gguf'}")
     library.use(MODEL)
-    furnish(place)
+    fill(place, leave="# Leave\n\nAnnual leave is 15 days.\n")
+    add_chat_page(place)
     return place
 
 

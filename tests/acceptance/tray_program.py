@@ -184,12 +184,16 @@ def documents(place: Place) -> int:
     return sum(int(json.loads(line).get("documents", 0)) for line in done.stdout.splitlines())
 
 
-def furnish(place: Place) -> None:
-    """A store of one document, and a chat page."""
+def fill(place: Place, **pages: str) -> None:
+    """A store of a folder with these pages; one without pages takes no embedder, and so no seconds."""
     papers = place.folder / "papers"
     papers.mkdir()
-    (papers / "leave.md").write_text("# Leave\n\nAnnual leave is 15 days.\n", encoding="utf-8")
+    for name, text in pages.items():
+        (papers / f"{name}.md").write_text(text, encoding="utf-8")
     assert place.product.run("ingest", "files", str(papers), "--into", "company").returncode == 0
+
+
+def add_chat_page(place: Place) -> None:
     page_program.install(place.home.root / "open-webui" / "venv")
 
 

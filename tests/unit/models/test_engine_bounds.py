@@ -26,7 +26,8 @@ GROWTH = "{% set all = namespace(text='a') %}{% for a in range(60) %}{% set all.
 def test_a_template_without_an_end_is_ended_and_the_next_request_is_served(source: str) -> None:
     with pytest.raises(BadRequest, match=r"did not end within 0\.2 s"):
         ChatTemplate(source, bounds=QUICK).render(HELLO, {})
-    assert ChatTemplate("{{ messages[0].content }}", bounds=QUICK).render(HELLO, {}) == "hello"
+    # With patience: a busy machine can stand still for longer than the quick bounds allow.
+    assert ChatTemplate("{{ messages[0].content }}", bounds=SMALL).render(HELLO, {}) == "hello"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux alone")
