@@ -12,7 +12,7 @@ from app.core.errors import foreign
 from tray.installing import app_icon, desktop_entry
 from tray.installing.launch import Launch
 from tray.installing.places import Desktop, remove, write_bytes
-from tray.installing.product import COMMENT, COMMENT_KO, KEYWORDS, KEYWORDS_KO, NAME, NAME_KO
+from tray.installing.product import KEYWORDS, KEYWORDS_KO
 
 SIZES = (16, 22, 24, 32, 48, 64, 128, 256)
 
@@ -55,22 +55,4 @@ class ApplicationsMenu:
 
 def entry(launch: Launch) -> str:
     """The text of the desktop entry."""
-    return desktop_entry.text(
-        {
-            "Type": "Application",
-            "Version": "1.0",
-            "Name": NAME,
-            "Name[ko]": NAME_KO,
-            "Comment": COMMENT,
-            "Comment[ko]": COMMENT_KO,
-            "Keywords": KEYWORDS,
-            "Keywords[ko]": KEYWORDS_KO,
-            "Exec": desktop_entry.exec_value(launch.line),
-            # Where the installation has been deleted by hand, the entry is not shown.
-            "TryExec": launch.program,
-            "Icon": "ondol",
-            "Terminal": "false",
-            "StartupNotify": "false",
-            "Categories": "Utility;",
-        }
-    )
+    return desktop_entry.of_ondol(launch, {"Keywords": KEYWORDS, "Keywords[ko]": KEYWORDS_KO, "Categories": "Utility;"})

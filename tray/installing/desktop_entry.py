@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from tray.installing.launch import Launch
+from tray.installing.product import COMMENT, COMMENT_KO, NAME, NAME_KO
+
 GROUP = "[Desktop Entry]"
 _PLAIN = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
 _ESCAPES = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
@@ -17,6 +20,26 @@ def text(values: Mapping[str, str]) -> str:
     """The file. `Exec` comes from `exec_value`, which has escaped itself."""
     lines = [f"{key}={value if key == 'Exec' else _escaped(value)}" for key, value in values.items()]
     return "\n".join([GROUP, *lines, ""])
+
+
+def of_ondol(launch: Launch, more: Mapping[str, str]) -> str:
+    """The file that starts Ondol, with some more keys. Where the installation has been deleted by hand, it counts for nothing."""
+    return text(
+        {
+            "Type": "Application",
+            "Version": "1.0",
+            "Name": NAME,
+            "Name[ko]": NAME_KO,
+            "Comment": COMMENT,
+            "Comment[ko]": COMMENT_KO,
+            "Exec": exec_value(launch.line),
+            "TryExec": launch.program,
+            "Icon": "ondol",
+            "Terminal": "false",
+            "StartupNotify": "false",
+            **more,
+        }
+    )
 
 
 def values(text: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ from app.core.errors import OndolError, foreign
 from tray.installing import desktop_entry, registry
 from tray.installing.launch import Launch, mended, parse, this_one
 from tray.installing.places import Desktop, remove
-from tray.installing.product import COMMENT, COMMENT_KO, LABEL, NAME, NAME_KO
+from tray.installing.product import LABEL, NAME
 
 RUN = r"Software\Microsoft\Windows\CurrentVersion\Run"
 APPROVED = r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run"
@@ -108,22 +108,8 @@ class Autostart(LoginStart):
         return parse(desktop_entry.exec_words(self._values().get("Exec", "")))
 
     def _write(self, launch: Launch) -> None:
-        entry = {
-            "Type": "Application",
-            "Version": "1.0",
-            "Name": NAME,
-            "Name[ko]": NAME_KO,
-            "Comment": COMMENT,
-            "Comment[ko]": COMMENT_KO,
-            "Exec": desktop_entry.exec_value(launch.line),
-            "TryExec": launch.program,
-            "Icon": "ondol",
-            "Terminal": "false",
-            "NoDisplay": "true",
-            "StartupNotify": "false",
-            "X-GNOME-Autostart-enabled": "true",
-        }
-        atomic_file.write(self.path, desktop_entry.text(entry), mode=0o644)
+        entry = desktop_entry.of_ondol(launch, {"NoDisplay": "true", "X-GNOME-Autostart-enabled": "true"})
+        atomic_file.write(self.path, entry, mode=0o644)
 
     def _values(self) -> dict[str, str]:
         try:
