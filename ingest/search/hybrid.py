@@ -36,6 +36,8 @@ DEPTH = 50
 """Chunks that each leg brings to the fusion."""
 MOST = 200
 """Passages that one search can return."""
+LONGEST = 10_000
+"""Characters of a question that are looked at; what follows in a pasted page is not asked."""
 _TRIES = 3
 """Of a search that its store overtakes: it gets another generation, or documents come, change or go meanwhile."""
 DENSE_WEIGHT = 0.5
@@ -98,6 +100,7 @@ class Searcher:
     async def search_all(self, store: str, queries: Sequence[SearchQuery], context: Context) -> list[SearchResult]:
         """The same for several questions, all answered from one moment of the store."""
         store, allowed = composed(store), [_checked(query, context) for query in queries]
+        queries = [msgspec.structs.replace(query, text=_asked(query.text)) for query in queries]
         made: dict[tuple[str, str], bytes] = {}
         tries = _TRIES
         while True:
@@ -233,6 +236,11 @@ def _checked(query: SearchQuery, context: Context) -> Restriction | None:
     if not 1 <= query.limit <= MOST:
         raise BadRequest(f"The number of results must be between 1 and {MOST}.", param="limit")
     return restriction(query.filters, context.principal)
+
+
+def _asked(text: str) -> str:
+    """What is looked up of a question: not halves of letters, which neither leg could take, and no whole book."""
+    return text.strip()[:LONGEST].encode("utf-8", "replace").decode()
 
 
 def _reason(error: BaseException) -> str:

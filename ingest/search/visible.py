@@ -5,6 +5,7 @@ The condition speaks of the table `documents` under that name. Both legs of a se
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ import msgspec
 
 from app.core.errors import BadRequest
 from app.core.records import Principal
+
+MOST_FILTERS, MOST_VALUES = 32, 1_000
+"""Attributes that one search may name, and values that it may list for all of them: SQLite takes 32,766 in a statement."""
 
 
 class Restriction(msgspec.Struct, frozen=True):
@@ -34,6 +38,10 @@ def restriction(filters: Mapping[str, Any], principal: Principal) -> Restriction
         labels = f" OR EXISTS (SELECT 1 FROM json_each(documents.access) WHERE value IN ({marks}))" if principal.groups else ""  # noqa: S608 - question marks alone
         parts.append(f"(json_array_length(documents.access) = 0{labels})")
         values += principal.groups
+    if len(filters) > MOST_FILTERS:
+        raise BadRequest(f"The filters name more than {MOST_FILTERS} attributes.", hint="Filter by fewer.", param="filters")
+    if sum(len(wanted) for wanted in filters.values() if isinstance(wanted, list | tuple)) > MOST_VALUES:
+        raise BadRequest(f"The filters list more than {MOST_VALUES} values.", hint="Ask for fewer.", param="filters")
     for name, wanted in sorted(filters.items()):
         sql, found = _filter(name, wanted)
         parts.append(sql)
@@ -49,25 +57,31 @@ def _filter(name: str, wanted: Any) -> tuple[str, list[str | int | float | None]
         raise BadRequest(
             f'The filter on "{name}" must be a word, a number, true, false or null, or a list of those.', hint="", param="filters"
         )
-    path = f'$."{name}"'
     spelled = list(dict.fromkeys(spelling for option in options if option is not None for spelling in _spellings(option)))
     marks = ", ".join("?" * len(spelled))
-    found = "json_extract(documents.attributes, ?)"
     parts: list[str] = []
     values: list[str | int | float | None] = []
-    if spelled:
+    paths = _paths(name)
+    for path in paths if spelled else ():
         element = f"EXISTS (SELECT 1 FROM json_each(documents.attributes, ?) WHERE value IN ({marks}))"  # noqa: S608 - question marks alone
-        parts.append(f"{found} IN ({marks}) OR (json_type(documents.attributes, ?) = 'array' AND {element})")
+        parts.append(f"json_extract(documents.attributes, ?) IN ({marks}) OR (json_type(documents.attributes, ?) = 'array' AND {element})")
         values += [path, *spelled, path, path, *spelled]
     if None in options:
-        parts.append(f"{found} IS NULL")
-        values.append(path)
+        parts.append(" AND ".join(["json_extract(documents.attributes, ?) IS NULL"] * len(paths)))
+        values += paths
     return f"({' OR '.join(parts)})", values
+
+
+def _paths(name: str) -> list[str]:
+    """Where an attribute stands. SQLite compares a name with the letters of the JSON text, and the book has 한글 there as its escapes."""
+    return list(dict.fromkeys([f"$.{json.dumps(name, ensure_ascii=False)}", f"$.{json.dumps(name)}"]))
 
 
 def _spellings(option: str | float) -> list[str | int | float]:
     if isinstance(option, bool):
         return [int(option), "true" if option else "false", "True" if option else "False"]
+    if isinstance(option, int) and not -(2**63) <= option < 2**63:
+        return [str(option)]  # no number that the book could hold
     if isinstance(option, str):
         try:
             number = float(option)

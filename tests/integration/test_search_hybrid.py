@@ -99,6 +99,23 @@ async def test_filters_hold_in_both_legs_before_the_lists_are_cut(home: Home) ->
     assert ids(found) == ["new"]
 
 
+async def test_a_filter_may_name_an_attribute_in_korean(home: Home) -> None:
+    with shelf(home) as books:
+        books.put({"seoul": "보증 기간 안내"}, attributes={"지역": "서울"})
+        books.put({"busan": "보증 기간 안내 둘"}, attributes={"지역": "부산"})
+    assert ids(await searcher(home).search("things", SearchQuery("보증 기간", 3, {"지역": "부산"}), OWNER)) == ["busan"]
+
+
+@pytest.mark.parametrize(
+    "question", ["휴가 \ud800 규정", "\udcff휴가", "휴가\x00규정", "휴가 " + "아" * 300_000, " " * 20_000 + "휴가", '휴가" OR *']
+)
+async def test_what_no_person_types_is_searched_for_what_there_is_of_it(home: Home, question: str) -> None:
+    with shelf(home) as books:
+        books.put({**some_texts(20), "leave": "휴가"})
+    found = await searcher(home).search("things", SearchQuery(question, 3), OWNER)
+    assert (ids(found)[0], found.failed) == ("leave", {})
+
+
 async def test_stores_with_the_same_words_do_not_mix(home: Home) -> None:
     with shelf(home, "big") as books:
         books.put({f"big{n}": f"scale warranty {n}" for n in range(300)})

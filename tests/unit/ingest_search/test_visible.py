@@ -17,11 +17,14 @@ def guest(*groups: str) -> Principal:
     return Principal(key="guest", groups=groups, owner=False)
 
 
-def visible(filters: dict[str, Any], principal: Principal, *documents: tuple[dict[str, Any], list[str]]) -> list[int]:
-    """The places of the documents (attributes, access) that SQLite lets through."""
+def visible(filters: dict[str, Any], principal: Principal, *documents: tuple[dict[str, Any], list[str]], escaped: bool = True) -> list[int]:
+    """The places of the documents (attributes, access) that SQLite lets through; `escaped`: JSON in ASCII, as the book has it."""
     book = sqlite3.connect(":memory:")
+    book.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)  # where the system's SQLite takes more
     book.execute("CREATE TABLE documents (pk INTEGER PRIMARY KEY, attributes TEXT, access TEXT)")
-    rows = [(place, json.dumps(attributes, ensure_ascii=False), json.dumps(access)) for place, (attributes, access) in enumerate(documents)]
+    rows = [
+        (place, json.dumps(attributes, ensure_ascii=escaped), json.dumps(access)) for place, (attributes, access) in enumerate(documents)
+    ]
     book.executemany("INSERT INTO documents VALUES (?, ?, ?)", rows)
     allowed = restriction(filters, principal)
     where, values = (allowed.sql, allowed.values) if allowed else ("1", ())
@@ -38,8 +41,26 @@ def test_sql_and_the_principal_agree_on_who_may_read(access: list[str], groups: 
     assert (visible({}, guest(*groups), ({}, access)) == [0]) == guest(*groups).may_read(tuple(access))
 
 
-def test_a_filter_keeps_documents_with_that_value() -> None:
-    assert visible({"지역": "서울"}, OWNER, ({"지역": "서울"}, []), ({"지역": "부산"}, []), ({}, [])) == [0]
+@pytest.mark.parametrize("escaped", [True, False])
+@pytest.mark.parametrize("name", ["region", "지역", "담당 부서", "a.b", "[0]", "$", "back\\slash", "tab\t", "😀", "\\u0041"])
+def test_a_filter_keeps_documents_with_that_value_whatever_the_attribute_is_called(name: str, escaped: bool) -> None:
+    documents = [({name: "서울"}, []), ({name: "부산"}, []), ({}, []), ({name: ["대전", "서울"]}, [])]
+    assert visible({name: "서울"}, OWNER, *documents, escaped=escaped) == [0, 3]
+    assert visible({name: ["부산", None]}, OWNER, *documents, escaped=escaped) == [1, 2]
+
+
+def test_numbers_that_no_document_could_hold_find_nothing() -> None:
+    assert visible({"year": [2**70, -(2**63) - 1]}, OWNER, ({"year": 2024}, []), ({"year": str(2**70)}, [])) == [1]
+    assert visible({"year": [2**63 - 1]}, OWNER, ({"year": 2**63 - 1}, [])) == [0]
+
+
+def test_filters_beyond_what_a_question_needs_are_refused() -> None:
+    with pytest.raises(BadRequest, match="more than 32 attributes"):
+        restriction({f"a{n}": n for n in range(33)}, OWNER)
+    with pytest.raises(BadRequest, match="more than 1000 values"):
+        restriction({"a": list(range(1000)), "b": ["x"]}, OWNER)
+    most: dict[str, Any] = {f"열{n}": [f"{value}.5" for value in range(31)] for n in range(32)}
+    assert visible(most, OWNER, ({}, []), (dict.fromkeys(most, 7.5), [])) == [1]
 
 
 def test_all_filters_must_be_met_and_a_list_means_any_of_them() -> None:
