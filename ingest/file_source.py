@@ -35,7 +35,7 @@ def look(root: Path, readers: Readers, state: dict[str, Any], *, links: bool) ->
         raise
 
 
-def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool, bring: Bring = iter) -> None:
+def fill_from_files(run: Run, walked: Walked, reading: Reading, *, bring: Bring = iter) -> None:
     """Bring the store's documents in line with the files. `bring` puts bytes into the questions for files that lie elsewhere.
 
     NotFound, and nothing is removed: there is no file any more, and another drive where they were.
@@ -47,6 +47,7 @@ def fill_from_files(run: Run, walked: Walked, reading: Reading, *, folder: bool,
             hint="Connect it; if all is right so, take the source out with `ondol ingest forget`.",
         )
     memory = _Memory.of(run, walked)
+    folder = walked.folder or bool(not walked.files and run.state.get("folder"))  # what is at its place now may be no file of ours
     run.state.update(rule=run.rule, folder=folder, device=walked.device, files=memory.stamps)
     run.counts.skipped = walked.skipped
     run.start(len(walked.files))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.core.errors import ItemError, NotFound
+from app.core.errors import ItemError, NotFound, UpstreamError
 from ingest.documents import Failed
 from ingest.links import is_link, is_within
 from ingest.readers.contract import suffix_of, too_large
@@ -52,7 +52,7 @@ class Walked:
     """A folder's readable files in a fixed order; those of unknown kinds are counted, what could not be looked into has failed.
 
     `device`: the drive that it lies on, as the system numbers them; 0 where there is none. `outside`: links that lead out of the folder
-    and were not followed.
+    and were not followed. `folder`: it is one.
     """
 
     files: tuple[FoundFile, ...]
@@ -60,6 +60,7 @@ class Walked:
     skipped: int
     device: int = 0
     outside: tuple[str, ...] = ()
+    folder: bool = False
 
     @property
     def nothing(self) -> bool:
@@ -70,33 +71,40 @@ class Walked:
 def file_id(path: Path) -> str:
     """The id of a path: the same on every run, however it was typed. ItemError: the name is not text."""
     try:
-        name = Path(os.path.abspath(path.expanduser())).as_posix()  # noqa: PTH100 - Path.absolute() leaves ".." in
+        name = Path(os.path.abspath(home_spelled(path))).as_posix()  # noqa: PTH100 - Path.absolute() leaves ".." in
         name.encode()
     except UnicodeEncodeError:
         raise ItemError("has a name that is not valid text.", hint="Rename it.") from None
     return unicodedata.normalize("NFC", name)
 
 
+def home_spelled(path: Path) -> Path:
+    """With `~` as the folder that it stands for; one of a user that there is not stays what it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser() raises there
+
+
 def find(root: Path, readers: Readers, *, links: bool = False) -> Walked:
     """The file that `root` names, or all below it, hidden ones left out; `links`: also what links in it lead to outside of it.
 
-    NotFound: there is no such path.
+    NotFound: there is no such path. UpstreamError: the system can't tell (a network drive that does not answer), which says nothing of what
+    was there.
     """
     try:
         status = root.stat()
-    except FileNotFoundError:
-        raise NotFound(f"There is no file or folder {root}.", hint="Check the path.") from None
+    except (FileNotFoundError, ValueError):  # no path holds a NUL
+        raise NotFound(f"There is no file or folder {shown(root)}.", hint="Check the path.") from None
     except OSError as error:
-        return Walked((), (Failed(_shown(root), f"{_shown(root)} can't be looked into: {error.strerror}."),), 0)
+        hint = "Check that it may be read, and that its drive is connected."
+        raise UpstreamError(f"{shown(root)} can't be looked into: {error.strerror}.", hint=hint) from None
     if stat.S_ISDIR(status.st_mode):
-        return dataclasses.replace(_Walk(root, readers, links=links).walked(), device=status.st_dev)
+        return dataclasses.replace(_Walk(root, readers, links=links).walked(), device=status.st_dev, folder=True)
     try:
         id = file_id(root)
         if not stat.S_ISREG(status.st_mode):
             raise ItemError("is not a file.")
         readers.reader(suffix_of(root.name))
     except ItemError as error:
-        return Walked((), (failure(_shown(root), error),), 0)
+        return Walked((), (failure(shown(root), error),), 0)
     return Walked((FoundFile(id, root, status.st_size, status.st_mtime_ns),), (), 0, status.st_dev)
 
 
@@ -131,7 +139,7 @@ class _Walk:
             try:
                 entries = self._entries(folder)
             except OSError as error:
-                self._failed.append(Failed(_shown(folder), f"{_shown(folder)} can't be looked into: {error.strerror}."))
+                self._failed.append(Failed(shown(folder), f"{shown(folder)} can't be looked into: {error.strerror}."))
                 continue
             self._links += [folder / entry.name for entry in entries if is_link(entry)]
             own = [folder / entry.name for entry in entries if not is_link(entry)]
@@ -160,14 +168,14 @@ class _Walk:
                 self._files[found.id] = found
             self._skipped += found == "unknown"
         except ItemError as error:
-            self._failed.append(failure(_shown(entry), error))
+            self._failed.append(failure(shown(entry), error))
         return ""
 
     def _counts(self, link: Path) -> bool:
         """Whether what a link leads to is to be read, and was not found before."""
         target = Path(os.path.realpath(link))
         if not self._leave_by_links and not is_within(target, self._real_root):
-            self._outside.append(_shown(link))
+            self._outside.append(shown(link))
             return False
         if target in self._targets:
             return False
@@ -245,7 +253,7 @@ def _hidden(name: str, status: os.stat_result | None) -> bool:
     return name.startswith((".", "~$")) or bool(attributes & stat.FILE_ATTRIBUTE_HIDDEN)
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path that can be printed and stored, also where its name is not valid text."""
     text = Path(os.path.abspath(path)).as_posix()  # noqa: PTH100
     return unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())

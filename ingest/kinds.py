@@ -10,7 +10,7 @@ from app.core.errors import ItemError, NotFound, UpstreamError
 from app.core.paths import Home
 from ingest.documents import Failed
 from ingest.file_source import fill_from_files, look
-from ingest.files import file_id, find
+from ingest.files import file_id, find, home_spelled, shown
 from ingest.opened import Runs
 from ingest.options import Options
 from ingest.readers.registry import Readers
@@ -31,14 +31,16 @@ class Filling:
         """Take in a file, a folder or an address (s3://...). One that can't be looked into is a failure in the report, and no source."""
         if isinstance(path, str) and is_remote(path):
             return self._bucket(runs, path)
-        return self._path(runs, local(str(path)))
+        if not str(path):  # else it would be the current folder: "$FOLDER" without a value
+            return runs.nothing("", [Failed("", "An empty path names nothing.")])
+        return self._path(runs, home_spelled(local(str(path))))
 
     def again(self, run: Run, kind: str, spec: Mapping[str, Any]) -> None:
         """Bring what the store has of a known source in line with it."""
         if kind == "files":
             path = Path(spec["path"])
             walked = look(path, self._readers, run.state, links=spec.get("links", False))
-            fill_from_files(run, walked, self._reading, folder=path.is_dir())
+            fill_from_files(run, walked, self._reading)
         elif kind == "bucket":
             from ingest.remote.source import look_into
 
@@ -50,13 +52,13 @@ class Filling:
         links = self._options.follow_links
         try:
             name, walked = file_id(path), find(path, self._readers, links=links)
-        except (NotFound, ItemError) as error:
-            return runs.nothing(str(path), [Failed(str(path), str(error))])
-        if not (walked.files or path.is_dir()):
+        except (NotFound, ItemError, UpstreamError) as error:
+            return runs.nothing(shown(path), [Failed(shown(path), str(error))])
+        if not (walked.files or walked.folder):
             return runs.nothing(name, walked.failed)
-        run = runs.by_name("files", name, {"path": str(path.expanduser().absolute()), "links": links})
+        run = runs.by_name("files", name, {"path": str(path.absolute()), "links": links})
         with closing(run):
-            fill_from_files(run, walked, self._reading, folder=path.is_dir())
+            fill_from_files(run, walked, self._reading)
         return run.close()
 
     def _bucket(self, runs: Runs, text: str) -> Report:

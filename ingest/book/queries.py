@@ -22,7 +22,8 @@ def no_such_store(connection: Connection, name: str) -> StoreNotFound:
 
 def store_id(connection: Connection, name: str) -> int:
     """The store's id; StoreNotFound names the nearest."""
-    found = connection.execute(select(stores.c.id).where(stores.c.name == composed(name))).scalar()
+    name = composed(name)
+    found = connection.execute(select(stores.c.id).where(stores.c.name == name)).scalar()
     if found is None:
         raise no_such_store(connection, name)
     return int(found)

@@ -62,7 +62,7 @@ class Objects:
     def fill(self, run: Run, reading: Reading, limits: Limits) -> None:
         """Bring the store's documents in line with the objects. UpstreamError: one download after the other failed."""
         objects = {file.id: file.object for file in self.walked.files if isinstance(file, FoundObject)}
-        fill_from_files(run, self.walked, reading, folder=True, bring=partial(_brought, self.bucket, objects, limits))
+        fill_from_files(run, self.walked, reading, bring=partial(_brought, self.bucket, objects, limits))
 
 
 def look_into(address: Address, readers: Readers) -> Objects:
@@ -83,7 +83,7 @@ def look_into(address: Address, readers: Readers) -> Objects:
             failed.append(Failed(id, f"{id} has the same name as another object, in another Unicode form. Rename one of them."))
         else:
             files[id] = FoundObject(id, Path(), object.size, 0, object)
-    return Objects(bucket, Walked(tuple(sorted(files.values(), key=lambda file: file.id)), tuple(failed), skipped))
+    return Objects(bucket, Walked(tuple(sorted(files.values(), key=lambda file: file.id)), tuple(failed), skipped, folder=True))
 
 
 def _brought(bucket: Bucket, objects: dict[str, Object], limits: Limits, questions: Iterable[Wanted]) -> Iterator[Wanted]:

@@ -10,7 +10,7 @@ import pytest
 from api_server import KEY, Running, serving
 from ingest_world import World
 
-from app.core.errors import BadSetting
+from app.core.errors import BadRequest, BadSetting, StoreNotFound
 from app.core.names import composed
 from app.core.records import Context, SearchQuery
 from app.core.settings import load_settings
@@ -96,3 +96,10 @@ def _asked(running: Running, path: str) -> httpx.Response:
 def test_letters_that_only_look_alike_stay_what_they_are() -> None:
     assert composed("Αlpha") != composed("Alpha")
     assert composed(APART) == SHOP
+
+
+def test_bytes_that_are_no_text_name_no_store(shop: World) -> None:
+    with pytest.raises(StoreNotFound, match=r'no store "\?\?"'):
+        shop.sync("\udcff\udcfe")
+    with pytest.raises(BadRequest, match="can't be a store's name"):
+        shop.files(shop.home.root, store="\udcff")
