@@ -71,6 +71,8 @@ class Lanes:
 
     def decode(self, parts: Sequence[Part], looks: Sequence[int] = ()) -> tuple[int, list[int]]:
         """As `Decoder.decode`: what lies in lanes after the rest."""
+        if not self._lane and len(parts) < FEWEST:
+            return self._wide.decode(parts, looks)
         if not self._arrange(parts):
             return NO_ROOM, []
         seen = looks or [1] * len(parts)

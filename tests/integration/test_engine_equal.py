@@ -10,11 +10,14 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from engine_bench import FACTS, GREEDY, Bench, run
 
 from app.core.records import Generation, Priority
+from models.engine.decoding import DONE
 from models.engine.engine import Engine
+from models.engine.lanes import Lanes
 
 QUESTIONS = 200
 ANSWER = 16
@@ -70,3 +73,36 @@ def test_two_hundred_texts_that_make_room_for_each_other_are_those_of_each_alone
     found = chosen(engine, prompts, [list(Priority)[at * 7 % 3] for at in range(QUESTIONS)])
     assert [at for at, pair in enumerate(zip(found, expected, strict=True)) if pair[0] != pair[1]] == []
     assert engine.stats().evictions > 10
+
+
+@pytest.mark.slow
+def test_two_hundred_texts_that_are_written_in_lanes_are_those_of_each_alone(
+    bench: Bench, prompts: list[list[int]], expected: list[list[int]]
+) -> None:
+    parted = bench.model.decoder(cells=8 * 256, sequences=8, batch=8, threads=1, unified=False)
+    # Passing over a cell takes an age: whenever some write, they move.
+    lanes = Lanes(bench.decoder(8192, 8), lambda: parted, count=8, length=256, passing=1e9)
+    found: list[list[int]] = []
+    for at in range(0, QUESTIONS, 8):
+        found += together(bench, lanes, prompts[at : at + 8])
+        assert lanes.inside == 8
+    parted.close()
+    assert [at for at, pair in enumerate(zip(found, expected, strict=True)) if pair[0] != pair[1]] == []
+
+
+def together(bench: Bench, lanes: Lanes, prompts: Sequence[list[int]]) -> list[list[int]]:
+    """The tokens of all answers: each prompt read by itself, so that its cells lie in their order, then all written at once."""
+    texts = [list(prompt) for prompt in prompts]
+    for sequence in range(len(texts)):
+        lanes.forget(sequence)
+    for sequence, tokens in enumerate(prompts):
+        for at in range(0, len(tokens) - 1, 32):
+            assert lanes.decode([(sequence, at, tokens[at : min(at + 32, len(tokens) - 1)])])[0] == DONE
+    for _ in range(ANSWER):
+        status, ends = lanes.decode([(sequence, len(tokens) - 1, tokens[-1:]) for sequence, tokens in enumerate(texts)])
+        assert status == DONE
+        for tokens, end in zip(texts, ends, strict=True):
+            scores = np.array(lanes.scores(end))
+            scores[list(bench.model.end_tokens)] = -np.inf
+            tokens.append(int(scores.argmax()))
+    return [tokens[len(prompt) :] for tokens, prompt in zip(texts, prompts, strict=True)]
