@@ -4,8 +4,9 @@
     python tests/bench/sync.py --models MODELS_FOLDER --dump netflix.sql [--dump-rows 5000] [--precision bf16] [--rows 0]
 
 Part 1: a first sync of en-squad paragraphs, or of a dump's rows in a PostgreSQL, against the bare embedder on the very same
-texts, taken in turns in one process (the median of their ratios). Part 2: syncs of rows of a real PostgreSQL after nothing, 1 %, some
-keys changed, each in a process of its own, by a deterministic vector generator. Prints one JSON line a part.
+texts, taken in turns in one process (the median of their ratios). Part 2: syncs of rows of a real PostgreSQL after nothing and
+1 % changed (the best of the rounds), and some keys, each in a process of its own, by a deterministic vector generator. Prints
+one JSON line a part.
 """
 
 from __future__ import annotations
@@ -153,6 +154,11 @@ def again(home: str) -> dict[str, object]:
     return {"process_s": round(time.perf_counter() - began, 2), "process_cpu_s": round(cpu, 2), **json.loads(out)}
 
 
+def least(runs: Sequence[dict[str, object]]) -> dict[str, object]:
+    """The run that others disturbed least."""
+    return min(runs, key=lambda run: float(str(run["process_s"])))
+
+
 def unchanged(rows: int, rounds: int) -> Iterator[dict[str, object]]:
     """A first sync, then what later ones cost: nothing changed, 1 % changed, other keys, every row to be hashed."""
     with embedded_server() as dsn, tempfile.TemporaryDirectory() as home, psycopg.connect(dsn, autocommit=True) as connection:
@@ -164,10 +170,12 @@ def unchanged(rows: int, rounds: int) -> Iterator[dict[str, object]]:
         began = time.perf_counter()
         ingest_postgres(Home(Path(home)), dsn, Asked(tables=("items",)), "shop", HashEmbedder(), WordCounter())
         yield {"part": "first sync of rows", "rows": rows, "s": round(time.perf_counter() - began, 1)}
-        runs = [again(home) for _ in range(rounds)]
-        yield {"part": "unchanged rows", "rows": rows, **min(runs, key=lambda run: float(str(run["process_s"]))), "bar_s": 2}
-        connection.execute("UPDATE items SET price = price + 1 WHERE id % 100 = 0")
-        yield {"part": "1 % changed", "rows": rows, **again(home)}
+        yield {"part": "unchanged rows", "rows": rows, **least([again(home) for _ in range(rounds)]), "bar_s": 2}
+        runs = []
+        for number in range(rounds):
+            connection.execute(f"UPDATE items SET price = price + 1 WHERE id % 100 = {number}")
+            runs.append(again(home))
+        yield {"part": "1 % changed", "rows": rows, **least(runs)}
         connection.execute("DELETE FROM items WHERE id % 1000 = 1")
         yield {"part": "other keys", "rows": rows, **again(home)}
         connection.execute("VACUUM FULL items")
