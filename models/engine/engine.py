@@ -166,20 +166,31 @@ class Engine:
 
     def arrange(self) -> list[Output]:
         """The first half of a step, which takes no time: who is let in and who makes room; places in the queue that have changed."""
-        limits, blind = self._limits(), self._look()
-        plan = scheduler.schedule(self._rows(), self._arrivals.rows(self._waiting.values(), self._running.values()), limits)
-        for id in plan.evict:
-            self._move_out(id)
-        for id in plan.admit:
-            self._move_in(id)
-        # Who was let in may have found most of its prompt.
-        work = scheduler.share(self._rows(), limits) if plan.admit else plan.work
+        blind = self._look()
+        work = [(id, 1) for id in self._running] if self._plain() else self._planned()
         parts = ((self._running[id], count) for id, count in self._trials.narrow(work))
         cut = scoring.bounded((one, self._cut(one, count)) for one, count in parts)
         self._work = sorted(cut, key=lambda part: part[0].sequence)
         self.stalled = not self._work
         self._guess()
         return [*blind, *self._arrivals.places(self._waiting.values(), self._running.keys())]
+
+    def _plain(self) -> bool:
+        """Whether nobody waits and all write and have room: then a plan would say no more than that each gets its token."""
+        rows = self._running.values()
+        plain = not self._waiting and not self._adapters and all(one.pending == 1 and not one.spans for one in rows)
+        return plain and sum(len(one.tokens) for one in rows) <= self._cells
+
+    def _planned(self) -> Sequence[tuple[int, int]]:
+        """Let in and send out by the scheduler's plan; the tokens that are computed of each request."""
+        limits = self._limits()
+        plan = scheduler.schedule(self._rows(), self._arrivals.rows(self._waiting.values(), self._running.values()), limits)
+        for id in plan.evict:
+            self._move_out(id)
+        for id in plan.admit:
+            self._move_in(id)
+        # Who was let in may have found most of its prompt.
+        return scheduler.share(self._rows(), limits) if plan.admit else plan.work
 
     def compute(self) -> list[Output]:
         """The second half, right after the first: the batch, and the text that comes of it."""
