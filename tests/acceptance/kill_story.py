@@ -61,7 +61,7 @@ class Story:
         assert first.returncode == 0, first.stderr
         self._change(40)
         began = time.monotonic()
-        assert self._sync().wait(120) == 0
+        assert self._sync().wait(120) == 0, "the second sync ended in an error"
         self._run_seconds = time.monotonic() - began
         self.nearest_are_right()
         for onlooker in self._onlookers:
@@ -142,7 +142,7 @@ class Story:
             assert again.returncode == 0, f"{told}: {again.stderr}"
         assert held(self._book) == wanted, told
         self.nearest_are_right()
-        assert self.faults() == [], told
+        assert self.faults() == [], f"{told}: {self.faults()}"
 
     def nearest_are_right(self) -> None:
         """Vectors alone find what an exact look at the book finds."""
@@ -153,7 +153,7 @@ class Story:
         for question, of_question in zip(ASKED_AT_ALL, scores.T, strict=True):
             told = {mark(text): score for (text, _), score in zip(rows, of_question, strict=True)}
             found = [mark(text) for _, text in searched(self.served, question, 10)]
-            assert len(found) == len(set(found)) == 10
+            assert len(found) == len(set(found)) == 10, f"{question}: {found}"
             # As good as equal ones may stand for each other.
             assert np.allclose(sorted(told[one] for one in found), sorted(of_question)[-10:], atol=1e-4), question
 
@@ -163,22 +163,23 @@ class Story:
 
     def ends(self) -> None:
         """What Chroma holds at the end is what the book holds, and an index that is made anew from the book finds the same."""
-        assert self.served.drained()
-        last = [searched(self.served, question, 10) for question in ASKED_AT_ALL]
+        assert self.served.drained(), "the index follows the book"
         worker = psutil.Process(self._alive(self.served.process)["index worker"])
         worker.kill()
         worker.wait(10)
         (directory,) = self._index.glob("s*-g*-*")
         left = directory.rename(self._product.home / directory.name)
         rows = [(int(pk), vector) for pk, vector in self._vectors("c.pk")]
-        assert sound(left, rows, timeout=100)
+        assert sound(left, rows, timeout=100), "each chunk is found by itself"
         chroma = ChromaIndex(left)
-        assert sorted(chroma.pks()) == sorted(pk for pk, _ in rows)
+        assert sorted(chroma.pks()) == sorted(pk for pk, _ in rows), "Chroma holds the book's chunks"
         chroma.close()
-        assert [searched(self.served, question, 10) for question in ASKED_AT_ALL] == last
-        assert self.served.drained()
-        assert [searched(self.served, question, 10) for question in ASKED_AT_ALL] == last
-        assert self.faults() == []
+        # Beside the new index, while it is made, and out of it. Two that are as good as equal may change places: a question's
+        # vector differs in its last digits with what else is embedded.
+        self.nearest_are_right()
+        assert self.served.drained(), "the new index follows the book"
+        self.nearest_are_right()
+        assert self.faults() == [], self.faults()
 
     def faults(self) -> list[str]:
         """What the onlookers have seen that must not be."""
