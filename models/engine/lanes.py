@@ -31,10 +31,10 @@ Part = tuple[int, int, Sequence[int]]
 class Lanes:
     """`wide` with lanes beside it; a `Decoder`. A sequence lies in one of them, and whoever uses it need not know in which.
 
-    `make` opens the parted context of `count` lanes with `length` tokens each; BadSetting where it can't be had. `passing`: seconds that
-    it takes one row to pass over one cell. For models without windows, pictures and adapters that can go back (`truncates`). There is
-    always room in the wide context for what has moved out of it, as its user counts it; where sharing was lost on the way, there may not
-    be, which is `NO_ROOM`.
+    `make` opens the parted context of `count` lanes with `length` tokens each (0: there are none); BadSetting where it can't be
+    had. `passing`: seconds that it takes one row to pass over one cell. For models without windows, pictures and adapters that can
+    go back (`truncates`). There is always room in the wide context for what has moved out of it, as its user counts it; where
+    sharing was lost on the way, there may not be, which is `NO_ROOM`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Lanes:
             return NO_ROOM, []
         seen = looks or [1] * len(parts)
         apart = [number for number, (sequence, _, _) in enumerate(parts) if sequence in self._lane]
-        together = [number for number in range(len(parts)) if number not in set(apart)]
+        together = [number for number, (sequence, _, _) in enumerate(parts) if sequence not in self._lane]
         ends = [0] * len(parts)
         began = self._clock()
         if together:
@@ -129,7 +129,8 @@ class Lanes:
 
     def truncate(self, sequence: int, length: int) -> bool:
         """As `Decoder.truncate`."""
-        return self._of(sequence)[0].truncate(self._of(sequence)[1], length)
+        decoder, number = self._of(sequence)
+        return decoder.truncate(number, length)
 
     def copy(self, sequence: int, other: int, length: int) -> bool:
         """As `Decoder.copy`; out of a lane it is a copy that has cells of its own."""

@@ -103,12 +103,7 @@ class LoadedEngine:
 
         self.engine = Engine(
             model,
-            Lanes(
-                *(decoder, lanes),
-                count=settings.parallel if length else 0,
-                length=length,
-                passing=passing(header, way.threads),
-            ),
+            Lanes(decoder, lanes, count=settings.parallel, length=length, passing=passing(header, way.threads)),
             context=layout.context,
             max_queue=settings.max_queue,
             adapters=usual,

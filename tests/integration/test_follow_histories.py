@@ -19,15 +19,6 @@ from ingest.run import Run
 HERE = Path(__file__).parent
 
 
-@pytest.fixture
-def followed(database: str, tmp_path: Path) -> Followed:
-    made = Followed(tmp_path, database, text=("a",))
-    if made.rows("SHOW wal_level") != [("logical",)]:
-        pytest.skip("this server's WAL tells no changes (wal_level)")
-    made.run("CREATE TABLE t (id int PRIMARY KEY, a text); INSERT INTO t SELECT n, 'row ' || n FROM generate_series(1, 30) n")
-    return made
-
-
 def killed(followed: Followed, moment: str) -> None:
     path = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
     program = [sys.executable, str(HERE / "follow_program.py"), str(followed.world.home.root), followed.dsn, moment]
