@@ -22,11 +22,11 @@ import numpy as np
 from app.core.egress import quiet_libraries
 from app.core.errors import ItemError, NotReady, OndolError
 from models.embed_queue import BUDGET, Kind, batches
+from models.embed_threads import EmbedThreads
 from models.embedder import EmbedderInfo, Vectors
 from models.embedding_folder import EmbeddingFacts, read_facts
 from models.installed import InstalledModel, embedder_info
 from models.precision import BF16, FP32, SAMPLE, Found, Precisions, choose
-from models.streams import Streams
 from models.tokenizer import ModelTokenCounter
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class SentenceEmbedder:
         self._prefix = {Kind.QUERY: model.embedding.query_prefix, Kind.PASSAGE: model.embedding.passage_prefix}
         self._counter = ModelTokenCounter(model)
         self._loaded: SentenceTransformer | None = None
-        self._streams = Streams()
+        self._streams = EmbedThreads()
         self._multiplied = 0
 
     @property

@@ -16,8 +16,8 @@ from models.engine.interrupt import Interrupt
 from models.engine.llama.adapters import Adapters
 from models.engine.llama.canvas import Canvas
 from models.engine.llama.chain import Chain
+from models.engine.llama.parted_state import joined, parted
 from models.engine.llama.places import Places
-from models.engine.llama.streams import joined, parted
 from models.engine.sight import Span
 
 

@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 MOST = 4
 
 
-class Streams:
+class EmbedThreads:
     """One thread at first; after `divide` there are `count` others beside it, each with `share` cores. Any thread may call."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Streams:
         return future
 
     def in_turn(self, works: Iterable[Callable[[], Result]]) -> Iterator[Result]:
-        """What several works give, in their order. No more of them are begun than keep all streams busy: others' get in between."""
+        """What several works give, in their order. No more of them are begun than keep all threads busy: others' get in between."""
         begun: deque[Future[Result]] = deque()
         try:
             for work in works:
