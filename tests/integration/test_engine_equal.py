@@ -46,7 +46,7 @@ def chosen(engine: Engine, prompts: Sequence[list[int]], priorities: Sequence[Pr
     chance, requests = random.Random(2), []
     for id, prompt in enumerate(prompts):
         engine.submit(id, prompt, Generation(prompt="", sampling=GREEDY, max_tokens=ANSWER, ignore_eos=True), priorities[id])
-        requests.append(engine._waiting[id])
+        requests.append(engine._roster.waiting[id])
         steps = chance.randrange(6)
         while steps > 0 or engine.crowd[1] > 20:
             engine.step()

@@ -171,7 +171,7 @@ def test_texts_about_pictures_beside_other_texts_are_those_of_each_alone(engine:
     requests = []
     for id, chat in enumerate(chats):
         ask(engine, id, *chat)
-        requests.append(engine.engine._waiting[id])
+        requests.append(engine.engine._roster.waiting[id])
     run(engine.engine)
     for request, ones in zip(requests, scores, strict=True):
         assert request.chosen == 16
@@ -348,7 +348,7 @@ def test_a_request_that_had_to_make_room_sees_its_picture_again(folder: Path) ->
         expected = alone(made, asked("What is this?", RED), tokens=40)
         made.engine._keeping.clear()
         ask(made, 1, asked("What is this?", RED), tokens=40, priority=Priority.BULK)
-        begun = run(made.engine, until=lambda engine=made.engine: any(one.chosen > 5 for one in engine._running.values()))
+        begun = run(made.engine, until=lambda engine=made.engine: any(one.chosen > 5 for one in engine._roster.running.values()))
         ask(made, 2, asked("And this?", BLUE))
         made.engine.step()
         made.engine._keeping.clear()

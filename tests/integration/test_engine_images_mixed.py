@@ -36,10 +36,10 @@ def test_chats_with_pictures_over_little_room_write_what_each_writes_alone(tmp_p
     made.eyes._memory = 60_000  # rows of two or three pictures
     chance = random.Random(len(pair))
     chats = drawn(chance)
-    made.engine._cells = 1400
+    made.engine._roster.cells = 1400
     kept = mixed(made, chats, chance)
     assert made.engine.stats().evictions > 0
-    made.engine._cells, made.engine._speculation = made.info.cells, None
+    made.engine._roster.cells, made.engine._guesses._speculation = made.info.cells, None
     alone: dict[int, list[Any]] = {}
     for number, request in kept.values():
         scores = alone.setdefault(number, alone.get(number) or heard(made, partial(write, made, chats[number])))
@@ -76,8 +76,8 @@ def mixed(made: LoadedEngine, chats: list[list[Message]], chance: random.Random)
         if coming and engine.crowd[1] < 6 and chance.random() < 0.3:
             number, id = coming.pop(), len(coming)
             ask(made, id, *chats[number], tokens=TOKENS, chat=f"c{number % 7}", priority=chance.choice(list(Priority)))
-            requests[id] = number, engine._waiting[id]
-        under_way = [*engine._running, *engine._waiting]
+            requests[id] = number, engine._roster.waiting[id]
+        under_way = [*engine._roster.running, *engine._roster.waiting]
         if under_way and chance.random() < 0.01:
             id = chance.choice(under_way)
             engine.abandon(id)

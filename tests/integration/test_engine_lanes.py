@@ -46,7 +46,7 @@ class Crowd:
 
     def ask(self, id: int, tokens: list[int], answer: int) -> None:
         self.engine.submit(id, list(tokens), greedy(answer), chat=str(id))
-        self._asked[id] = tokens, self.engine._waiting[id].tokens
+        self._asked[id] = tokens, self.engine._roster.waiting[id].tokens
 
     def step(self) -> None:
         for id, news in self.engine.step():
@@ -81,7 +81,7 @@ def alone(bench: Bench, tokens: list[int], answer: int) -> list[int]:
 
 def chosen(engine: Engine, tokens: list[int], answer: int) -> list[int]:
     engine.submit(1, list(tokens), greedy(answer))
-    request = engine._waiting[1]
+    request = engine._roster.waiting[1]
     run(engine)
     return request.tokens[len(tokens) :]
 
@@ -160,7 +160,7 @@ def test_rows_that_leave_in_the_middle_cost_the_others_nothing(tiny: Bench) -> N
         crowd.ask(id, tokens, answer)
         for _ in range(chance.randrange(5)):
             crowd.step()
-        if chance.random() < 0.3 and id - 3 in crowd.engine._running:
+        if chance.random() < 0.3 and id - 3 in crowd.engine._roster.running:
             crowd.engine.cancel(id - 3)
             gone.add(id - 3)
     crowd.finish()

@@ -49,7 +49,7 @@ class Turn:
     ) -> tuple[str, list[int], Usage]:
         self._id += 1
         self._engine.submit(self._id, list(tokens), greedy(answer), priority, chat=chat)
-        request = self._engine._waiting[self._id]
+        request = self._engine._roster.waiting[self._id]
         text, end = run(self._engine)[self._id]
         return text, request.tokens[len(tokens) :], usage(end)
 
@@ -154,7 +154,7 @@ def test_texts_stay_the_same_whatever_is_shared_kept_pushed_out_and_asked_again(
     requests = []
     for id, prompt in enumerate(prompts):
         engine.submit(id, prompt, greedy(10), chance.choice(list(Priority)), chat=f"chat{id % 5}")
-        requests.append(engine._waiting[id])
+        requests.append(engine._roster.waiting[id])
         if chance.random() < 0.3:
             run(engine)
     run(engine)
@@ -187,7 +187,7 @@ def test_what_is_left_of_a_crowd_is_moved_together_and_gone_on_from(tiny: Bench)
     requests = []
     for id, prompt in enumerate(crowd):
         engine.submit(id, prompt, greedy(20), chat=f"chat {id}")
-        requests.append(engine._waiting[id])
+        requests.append(engine._roster.waiting[id])
     run(engine)
     engine.submit(9, noise(50, 24), greedy(2))
     run(engine)

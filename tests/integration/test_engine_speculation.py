@@ -100,7 +100,7 @@ def test_after_a_cancel_in_the_middle_of_guesses_the_others_go_on_and_the_cells_
     expected = one(bench, plain(bench), story(TOPICS[2]))[0]
     engine = guessing(bench)
     submit(bench, engine, 2, copy(2, 200))
-    while not any(request.draft for request in engine._running.values()):
+    while not any(request.draft for request in engine._roster.running.values()):
         engine.step()
         engine.arrange()
     submit(bench, engine, 1, story(TOPICS[2]))
