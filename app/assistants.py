@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
 
 from app.backends.contract import Backend
-from app.core.names import composed
 from app.core.records import StoreInfo
 from app.core.settings import AssistantSettings, Settings
 from app.core.terms import is_korean
@@ -79,7 +78,7 @@ def _configured(
         name=name,
         backend=backends[wanted.backend] if wanted.backend else local,
         model=wanted.model,
-        sources={source: sources[source] for source in map(composed, wanted.sources) if source in sources},
+        sources={source: sources[source] for source in wanted.sources if source in sources},
         style=wanted.style,
         system=wanted.system,
         description=wanted.description,
@@ -109,4 +108,4 @@ def suggested(titles: Sequence[Sequence[str]]) -> tuple[str, ...]:
 def unknown_sources(settings: Settings, stores: Sequence[StoreInfo]) -> list[str]:
     """Names that assistants ask for and that are neither configured sources nor stores yet: told at start, not fatal."""
     known = {*settings.sources, *(store.name for store in stores)}
-    return sorted({source for wanted in settings.assistants.values() for source in map(composed, wanted.sources) if source not in known})
+    return sorted({source for wanted in settings.assistants.values() for source in wanted.sources if source not in known})

@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Engine
 
 from app.core.errors import Conflict, NotFound, NotReady, OndolError, StoreNotFound
 from app.core.locks import FileLock
-from app.core.names import composed
 from app.core.paths import Home
 from ingest.book import generations, queries
 from ingest.book.engine import open_book, translated, writing
@@ -106,14 +105,15 @@ def prepare(writer: Writer, tools: Tools, on_event: OnEvent) -> None:
 def renew(home: Home, store: str, tools: Tools, on_event: OnEvent) -> bool:
     """After a run: embed the store anew where it was filled by another embedder than the one in use. Whether it was swapped.
 
-    One process does it at a time; a second leaves it to the first. What the owner stepped back from is not begun again.
+    `store`: its name as it stands in the book. One process does it at a time; a second leaves it to the first. What the owner
+    stepped back from is not begun again.
     """
     wanted = tools.fingerprints()
     if wanted is None or not home.book.exists():
         return False
     with writing(home) as engine:
         with translated(), engine.begin() as connection:
-            id = connection.execute(stores.select().where(stores.c.name == composed(store))).scalar()
+            id = connection.execute(stores.select().where(stores.c.name == store)).scalar()
             found = generations.stages(connection, id) if id is not None else {}
             if not _to_build(found, wanted):
                 if BUILDING in found:
@@ -121,7 +121,7 @@ def renew(home: Home, store: str, tools: Tools, on_event: OnEvent) -> bool:
                 return False
         with ExitStack() as held:
             try:
-                held.enter_context(FileLock(home.locks / f"renew-{composed(store)}.lock", wait=0, who=f"embedding {store} anew"))
+                held.enter_context(FileLock(home.locks / f"renew-{store}.lock", wait=0, who=f"embedding {store} anew"))
             except Conflict:
                 return False
             try:

@@ -64,7 +64,7 @@ def ingest_files(
         reports = [filling.named(runs, path) for path in paths]
         if not writer.sources():
             writer.forget_store()  # made for paths that all lead nowhere
-    renew(home, store, tools, on_event)
+    renew(home, writer.store, tools, on_event)
     return merged(reports, writer.store)
 
 
@@ -114,7 +114,7 @@ def ingest_postgres(
                         raise
                     reports.append(run.report(str(error)))
             left = []
-    renew(home, store, tools, on_event)
+    renew(home, reports[0].store, tools, on_event)
     return reports
 
 

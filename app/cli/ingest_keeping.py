@@ -85,9 +85,9 @@ def schedule(
         home = Home.find()
         prepared(home, "ingest")
         chosen = choose(home, store, source or None, every, cron, on_change=on_change, never=never)
-        for name, words in chosen:
-            out.data({"event": "schedule", "store": store, "source": name, "schedule": words})
-            out.text(f"{store}: {name}: {words or 'never by itself'}")
+        for key, words in chosen:
+            out.data({"event": "schedule", "store": key.store, "source": key.name, "schedule": words})
+            out.text(f"{key.store}: {key.name}: {words or 'never by itself'}")
 
     guarded(work, out)
 

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.options import Json
+from app.cli.options import Json, store_option
 from app.cli.output import Output, guarded
-from app.core.names import composed
 
 command = typer.Typer(help="The slots by which databases tell what changes (`ingest postgres --follow`).", no_args_is_help=True)
 
@@ -21,7 +20,7 @@ def slots() -> None:
 @command.command()
 def drop(
     source: Annotated[str, typer.Argument(help="The source, as `ondol ingest status` names it.")],
-    store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="Its store.")],
+    store: Annotated[str, store_option("--in", "Its store.")],
     json: Json = False,
 ) -> None:
     """Follow a source no more: its database need keep no WAL for it. Its documents stay, and syncs compare the whole table."""

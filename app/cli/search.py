@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.options import Json
+from app.cli.options import Json, store_option
 from app.cli.output import Output, guarded
-from app.core.names import composed
 
 
 def add(command: typer.Typer) -> None:
@@ -17,7 +16,7 @@ def add(command: typer.Typer) -> None:
     @command.command()
     def search(
         query: Annotated[str, typer.Argument(help="What to look for.")],
-        store: Annotated[str, typer.Option("--in", metavar="STORE", callback=composed, help="The store to search.")],
+        store: Annotated[str, store_option("--in", "The store to search.")],
         limit: Annotated[int, typer.Option(min=1, max=50, help="How many passages.")] = 10,
         json: Json = False,
     ) -> None:

@@ -289,11 +289,11 @@ def _from_environment(environ: Mapping[str, str], problems: Problems) -> list[tu
 
 def _in_one_form(section: str, named: Mapping[str, Any], origin: Mapping[str, str], problems: Problems) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in named.items():
-        if composed(name) in found:
-            place = f"{section}.{composed(name)}"
+    for name, value in ((composed(given), value) for given, value in named.items()):
+        if name in found:
+            place = f"{section}.{name}"
             problems.add(origin.get(place, ""), f"`{place}` stands twice, in two Unicode forms. Keep one of them.")
-        found[composed(name)] = value
+        found[name] = value
     return found
 
 
@@ -302,7 +302,10 @@ def _resolved(settings: Settings, root: Node, problems: Problems) -> Settings:
     origin = {composed(place): where for place, where in origins(root).items()}
     backends = dict(settings.backends)
     sources = _in_one_form("sources", settings.sources, origin, problems)
-    assistants = _in_one_form("assistants", settings.assistants, origin, problems)
+    assistants = {
+        name: msgspec.structs.replace(wanted, sources=tuple(map(composed, wanted.sources)))
+        for name, wanted in _in_one_form("assistants", settings.assistants, origin, problems).items()
+    }
     backend, source = settings.ai_backend, settings.data_source
 
     def claim(taken: Mapping[str, Any], section: str, name: str, form: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from app.core.errors import foreign
-from app.core.names import composed
 from app.core.paths import Home
 from ingest.keeping.keeper import Keeper
 
@@ -54,6 +53,6 @@ class LocalKeeping:
 
             never = not (every or cron or on_change)
             chosen = choosing.choose(self._home, store, source, every, cron, on_change=on_change, never=never)
-            return [{"store": composed(store), "source": name, "schedule": words} for name, words in chosen]
+            return [{"store": key.store, "source": key.name, "schedule": words} for key, words in chosen]
 
         return await asyncio.to_thread(choose)

@@ -1,4 +1,4 @@
-"""What the index and the search read of the book. The tables are those of `ingest.book.schema`.
+"""What the index and the search read of the book. The tables are those of `ingest.book.schema`; a store's name is asked as it stands there.
 
 Plain sqlite3 and no numpy: the server imports this. Vectors are bytes of float32, as the book keeps them.
 """
@@ -14,7 +14,6 @@ from pathlib import Path
 import msgspec
 
 from app.core.errors import StoreNotFound
-from app.core.names import composed
 
 _MANY = 500
 """Values in one IN list: far below SQLite's limit on variables."""
@@ -75,7 +74,7 @@ def generations(book: sqlite3.Connection) -> list[Generation]:
 def generation(book: sqlite3.Connection, store: str) -> Generation | None:
     """The current generation of one store; None while it has none. StoreNotFound names the nearest stores."""
     for found in generations(book):
-        if found.store == composed(store):
+        if found.store == store:
             return found
     store_id(book, store)
     return None
@@ -83,7 +82,7 @@ def generation(book: sqlite3.Connection, store: str) -> Generation | None:
 
 def store_id(book: sqlite3.Connection, store: str) -> int:
     """The store's number. StoreNotFound names the nearest."""
-    row = book.execute("SELECT id FROM stores WHERE name = ?", (composed(store),)).fetchone()
+    row = book.execute("SELECT id FROM stores WHERE name = ?", (store,)).fetchone()
     if row is not None:
         return int(row[0])
     names = [name for (name,) in book.execute("SELECT name FROM stores ORDER BY name")]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import psycopg
 import pytest
 from ingest_world import World
+from two_models import NEW, both, make
 
 from app.core.errors import BadRequest, NotFound
 from app.core.paths import Home
 from app.core.records import Principal
+from ingest.generations import statuses
 from ingest.postgres.asked import Asked
 from ingest.postgres.row import OWNER_ONLY
 from ingest.report import Notice
 from ingest.search.visible import restriction
-from ingest.sync import preview_postgres
+from ingest.sync import ingest_postgres, preview_postgres
+from models.hash_embedder import WordCounter
 
 SALES = """
 CREATE SCHEMA sales;
@@ -200,6 +204,17 @@ def test_a_dry_run_tells_what_would_be_read_and_writes_nothing(world, sales):
     world.tables(sales, tables=("sales.orders",), text=("note",))
     ((again,), _) = preview_postgres(Home(world.home.root), sales, Asked(tables=("sales.open_orders",), key=("id",)), "shop")
     assert "since it is a view" in again.changes
+
+
+def test_a_store_takes_tables_under_both_unicode_forms_of_its_name(world, sales):
+    composed, apart = "가게", unicodedata.normalize("NFD", "가게")
+    world.table(sales, "odd", store=composed)
+    for name in (composed, apart):
+        ((found,), _) = preview_postgres(world.home, sales, Asked(tables=("odd",)), name)
+        assert found.documents == 1
+    (report,) = ingest_postgres(world.home, sales, Asked(tables=("odd",)), apart, both(make(*NEW), world.embedder), WordCounter())
+    assert (report.store, report.unchanged) == (composed, 1)
+    assert [one.state for one in statuses(world.home, apart)] == ["previous", "current"]
 
 
 def test_a_row_that_points_at_its_own_table_brings_that_rows_name(world, database):
