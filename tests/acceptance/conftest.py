@@ -16,6 +16,7 @@ from open_webui import OpenWebUI
 from postgres_servers import embedded_server
 from product import Product, Served
 from recording_relay import Relay
+from shown_icon import Running, showing
 from tray_host import Desktop, Panel
 
 from models.installed import InstalledModel
@@ -62,3 +63,17 @@ def panel(desktop: Desktop) -> Iterator[Panel]:
     """Of that desktop."""
     with Panel(desktop.bus) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the icon's pictures are kept, for a file."""
+    return tmp_path_factory.mktemp("그림 pictures")
+
+
+@pytest.fixture
+def icon(desktop: Desktop, panel: Panel, pictures: Path) -> Iterator[Running]:
+    """A program that shows `shown_icon.FULL` in that desktop's panel."""
+    with showing(desktop.environment, pictures) as running:
+        running.next("ready")
+        yield running

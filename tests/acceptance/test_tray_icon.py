@@ -1,102 +1,20 @@
-"""The real icon on a desktop of our own: it registers, its menu is read and clicked over the bus, and what is missing is said."""
+"""The real icon on a desktop of our own: it registers, its menu is read and clicked over the bus, and what changes changes in place."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import queue
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 import tray_host
+from shown_icon import FULL, Running, showing
 from tray_host import Desktop, Panel
 
 from tray.face import menu
-from tray.records import Action, ActionKind, ChatPage, Choices, Download, Model, Problem, Server, Snapshot, State, Sync
+from tray.records import Action, ActionKind, Choices, Download, Server, Snapshot, State
 
-PROGRAM = Path(__file__).with_name("tray_icon_program.py")
 pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(bool(tray_host.missing()), reason=tray_host.missing())]
-
-FULL = Snapshot(
-    server=Server(
-        State.READY, "http://127.0.0.1:11500", "0.1.0", problem=Problem("log_unwritable", {"folder": "/x"}, Action(ActionKind.OPEN_LOGS))
-    ),
-    models=(Model("smol_lm", "smol_lm & co", "loaded", default=True), Model("여우", "여우 모델")),
-    downloads=(
-        Download("d1", "gemma", 30, 100),
-        Download("d2", "qwen", 10, 100, "paused"),
-        Download("d3", "phi", 0, 0, "failed", "no route"),
-    ),
-    sync=Sync(last=1.0, sources=1),
-    chat=ChatPage("ready", "http://127.0.0.1:11501"),
-)
-
-
-class Running:
-    """The program with an icon, and what it has told."""
-
-    def __init__(self, environment: dict[str, str], pictures: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), str(pictures)], cwd=PROGRAM.parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, env={**environment, "PYTHONPATH": str(PROGRAM.parents[2])},
-        )  # fmt: skip
-        self.told: queue.Queue[dict[str, Any]] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.told.put(json.loads(line))
-
-    def ask(self, **asked: Any) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(msgspec.to_builtins(asked)) + "\n")
-        self.process.stdin.flush()
-
-    def next(self, event: str, seconds: float = 20) -> dict[str, Any]:
-        found = self.told.get(timeout=seconds)
-        assert found["event"] == event, found
-        return found
-
-    def clicked(self) -> Action:
-        found = self.next("click")
-        return Action(ActionKind(found["kind"]), found["target"])
-
-
-@contextlib.contextmanager
-def showing(environment: dict[str, str], pictures: Path, snapshot: Snapshot = FULL, pause: float = 0.02) -> Iterator[Running]:
-    running = Running(environment, pictures)
-    try:
-        running.ask(show=snapshot, pause=pause)
-        yield running
-    finally:
-        with contextlib.suppress(BrokenPipeError):
-            running.ask(stop=True)
-        try:
-            running.process.wait(10)
-        except subprocess.TimeoutExpired:
-            running.process.kill()
-            raise
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("그림 pictures")
-
-
-@pytest.fixture
-def icon(desktop: Desktop, panel: Panel, pictures: Path) -> Iterator[Running]:
-    with showing(desktop.environment, pictures) as running:
-        running.next("ready")
-        yield running
 
 
 def leaves(rows: tuple[menu.Row, ...], *path: str) -> Iterator[tuple[tuple[str, ...], menu.Row]]:
@@ -227,85 +145,3 @@ def test_notifications_arrive_with_the_state_as_their_picture(panel: Panel, icon
     note = panel.note("a < b & c")
     assert (note.title, note.app) == ("온돌", "Ondol")
     assert Path(note.picture).name == "ondol-ready.png"
-
-
-def test_where_notifications_read_markup_a_name_is_still_text(desktop: Desktop, pictures: Path) -> None:
-    with Panel(desktop.bus, markup=True) as panel, showing(desktop.environment, pictures) as running:
-        running.next("ready")
-        running.ask(notify=["Ondol", "<b>x</b> & y"])
-        assert panel.note("x").text == "&lt;b&gt;x&lt;/b&gt; &amp; y"
-
-
-def test_a_panel_that_restarts_gets_the_icon_again(desktop: Desktop, pictures: Path) -> None:
-    with Panel(desktop.bus) as first, showing(desktop.environment, pictures) as running:
-        running.next("ready")
-        first.icon()
-        first.__exit__()
-        with Panel(desktop.bus) as second:
-            second.icon().click("Quit")
-            assert running.clicked() == Action(ActionKind.QUIT)
-
-
-def test_without_a_panel_it_goes_on_and_says_so_and_a_panel_that_comes_later_gets_it(desktop: Desktop, pictures: Path) -> None:
-    with showing(desktop.environment, pictures) as running:
-        running.next("ready")
-        assert running.next("missing")["code"] == "no_tray_host"
-        with Panel(desktop.bus) as panel:
-            assert panel.icon()["Title"] == "Ondol is ready"
-
-
-def test_without_a_notification_service_it_goes_on_and_says_so_once(desktop: Desktop, pictures: Path) -> None:
-    with Panel(desktop.bus, takes_notes=False) as panel, showing(desktop.environment, pictures) as running:
-        running.next("ready")
-        running.ask(notify=["Ondol", "one"])
-        assert running.next("missing")["code"] == "no_notification_daemon"
-        running.ask(notify=["Ondol", "two"])
-        panel.icon().click("Quit")
-        assert running.clicked() == Action(ActionKind.QUIT)
-
-
-def unavailable(environment: dict[str, str], pictures: Path) -> dict[str, Any]:
-    with showing(environment, pictures) as running:
-        told = running.next("unavailable")
-        assert running.process.wait(10) == 3
-        return told
-
-
-def test_without_a_display_it_says_so(desktop: Desktop, pictures: Path) -> None:
-    told = unavailable({**desktop.environment, "DISPLAY": ""}, pictures)
-    assert told["code"] == "no_display"
-
-
-def test_with_a_display_that_is_gone_it_says_so(desktop: Desktop, pictures: Path) -> None:
-    told = unavailable({**desktop.environment, "DISPLAY": ":987"}, pictures)
-    assert (told["code"], ":987" in told["message"]) == ("no_display", True)
-
-
-def test_without_a_session_bus_it_says_so(desktop: Desktop, pictures: Path) -> None:
-    told = unavailable({**desktop.environment, "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere/bus"}, pictures)
-    assert told["code"] == "no_bus"
-
-
-def test_a_desktop_whose_icons_have_no_menu_is_told_which_packages_help(desktop: Desktop, pictures: Path) -> None:
-    told = unavailable({**desktop.environment, "PYSTRAY_BACKEND": "xorg"}, pictures)
-    assert told["code"] == "no_menu"
-    assert "gir1.2-ayatanaappindicator3-0.1" in told["message"]
-
-
-def test_a_signal_reaches_the_program_while_the_icon_waits_for_clicks(desktop: Desktop, panel: Panel, pictures: Path) -> None:
-    with showing(desktop.environment, pictures) as running:
-        running.next("ready")
-        running.process.send_signal(signal.SIGINT)
-        running.next("interrupted")
-        running.next("end")
-
-
-def test_pictures_that_can_not_be_kept_are_made_anew_elsewhere_and_taken_away_at_the_end(
-    desktop: Desktop, panel: Panel, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with showing(desktop.environment, tmp_path / "file") as running:
-        running.next("ready")
-        folder = Path(panel.icon()["IconThemePath"])
-        assert (folder / "hicolor" / "16x16" / "apps" / "ondol-ready.png").is_file()
-    assert not folder.exists()
