@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from harnessed import MakeWorker
     from ingest_world import World
     from kept_server import Keep, Kept
+    from page_run import Start
     from postgres_history import Paths
 
     from app.core.paths import Home
@@ -141,3 +143,30 @@ def client(server: Running) -> openai.OpenAI:
     from api_server import KEY
 
     return openai.OpenAI(base_url=f"{server.url}/v1", api_key=KEY, max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stand-in for Open WebUI in an environment of its own, one for a file."""
+    import page_program
+
+    return page_program.install(tmp_path_factory.mktemp("page") / "환경")
+
+
+@pytest.fixture
+def start_page(tmp_path: Path, page: Path) -> Iterator[Start]:
+    """Starts `ondol open-webui` over it, each on a port of its own; all are ended at the end."""
+    from page_run import Run, free_port
+
+    runs: list[Run] = []
+    home, server = tmp_path / "홈 folder", free_port()
+
+    def begin(*words: str, port: int | None = None, **more: str) -> Run:
+        at = ["--port", str(port or free_port()), "--no-browser", "--path", str(page)]
+        environment = {**os.environ, "ONDOL_HOME": str(home), "ONDOL_PORT": str(server), "DATABASE_URL": "postgresql://shop", **more}
+        runs.append(Run(home, [*at, *words], environment))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        run.end()
