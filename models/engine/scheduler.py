@@ -3,7 +3,8 @@
 Pure functions over frozen values. The order of everything is (rank, order): a person's chat before a task before bulk
 work, and the older request first. The first in that order always gets on, so nothing can block everything.
 
-- Every row that generates gets its token in every step. What is left of the step goes to prompts, in order.
+- Every row that generates gets its token in every step. What is left of the step goes to prompts, rank after rank: half of it at
+  least to the oldest of a rank, the rest to the shortest, so that none waits for a long one to be read.
 - A row that runs owns the cells that it fills and those that its waiting tokens will fill. When all rows together need more
   than there are, the last in the order gives its cells back and waits; its tokens are computed again later.
 - Rows of another group (other adapters over the weights) can't share a batch: where there are several, each step is one group's,
@@ -15,6 +16,7 @@ work, and the older request first. The first in that order always gets on, so no
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 SLACK = 64  # cells kept free when a request is let in beside others, so that it isn't sent out again at once
@@ -113,12 +115,26 @@ def _together(rows: Sequence[Row], turn: int) -> Sequence[Row]:
 
 
 def share(rows: Sequence[Row], limits: Limits) -> tuple[tuple[int, int], ...]:
-    """Of these rows, those that generate first, then prompts from the front until the step is full."""
+    """Of these rows, those that generate first, then prompts until the step is full."""
     rows = _together(sorted((row for row in rows if not row.blocked), key=_place), limits.turn)
     work = [(row.id, 1) for row in rows if row.pending == 1]
     left = min(limits.chunk, limits.batch - len(work)) if work else limits.batch
-    for row in rows:
-        if row.pending > 1 and left > 0:
-            work.append((row.id, min(row.pending, left)))
-            left -= work[-1][1]
+    for _, prompts in groupby((row for row in rows if row.pending > 1), key=lambda row: row.rank):
+        parts = _parts(list(prompts), left)
+        work += parts
+        left -= sum(count for _, count in parts)
     return tuple(work)
+
+
+def _parts(prompts: Sequence[Row], room: int) -> list[tuple[int, int]]:
+    """Tokens of prompts of one rank, which come in their order: at least half of the room is the first one's.
+
+    The rest goes to the shortest: a short question behind a long document is answered soon, and the document loses next to nothing.
+    """
+    parts = {prompts[0].id: min(prompts[0].pending, -(-room // 2))}
+    left = room - parts[prompts[0].id]
+    for row in sorted(prompts, key=lambda row: row.pending):
+        count = min(row.pending - parts.get(row.id, 0), left)
+        parts[row.id] = parts.get(row.id, 0) + count
+        left -= count
+    return [(id, count) for id, count in parts.items() if count]

@@ -117,14 +117,16 @@ def test_a_text_without_a_limit_ends_when_the_context_is_full(bench: Bench) -> N
     assert end.usage.prompt_tokens + end.usage.completion_tokens == 60
 
 
-def test_a_full_queue_says_busy_and_when_to_come_again(bench: Bench) -> None:
-    engine = bench.engine(max_queue=2)
-    for id in (1, 2):
+@pytest.mark.parametrize(("room", "told"), [(0, "All places are taken."), (1, "1 request is waiting."), (2, "2 requests are waiting.")])
+def test_a_full_queue_says_busy_and_when_to_come_again(bench: Bench, room: int, told: str) -> None:
+    engine = bench.engine(sequences=1, max_queue=room)
+    served = set(range(1 + room))
+    for id in served:
         submit(bench, engine, id, story("a fox", tokens=1))
-    with pytest.raises(Busy) as refused:
-        submit(bench, engine, 3, story("a fox", tokens=1))
-    assert refused.value.retry_after > 0
-    assert set(run(engine)) == {1, 2}
+    with pytest.raises(Busy, match=told) as refused:
+        submit(bench, engine, 9, story("a fox", tokens=1))
+    assert refused.value.retry_after == 1 + room / 4
+    assert set(run(engine)) == served
 
 
 def test_the_arrival_of_a_long_prompt_stops_no_running_stream(bench: Bench) -> None:
@@ -143,6 +145,16 @@ def test_the_arrival_of_a_long_prompt_stops_no_running_stream(bench: Bench) -> N
         if any(output.id == 3 for output in news):
             break
     assert steps >= 1000 // 64, "the prompt came in chunks"
+
+
+def test_a_short_question_is_answered_while_a_long_prompt_before_it_is_still_read(bench: Bench) -> None:
+    engine = bench.engine()
+    engine.submit(1, bench.prompt(FACTS)[:1000], Generation(prompt="", sampling=GREEDY, max_tokens=1))
+    engine.step()
+    submit(bench, engine, 2, story("the sea", tokens=4))
+    while not any(output.id == 2 and isinstance(output.news, Piece) and output.news.finish_reason for output in engine.step()):
+        assert engine.stats().running == 2, "the long prompt was read first"
+    assert engine.stats().running == 1
 
 
 def test_a_cancel_during_the_prompt_frees_its_cells_at_once(bench: Bench) -> None:

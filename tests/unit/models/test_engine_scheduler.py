@@ -31,6 +31,23 @@ def test_prompts_share_what_is_left_of_a_step_in_their_order() -> None:
     assert plan.work == ((1, 500), (2, 12))
 
 
+def test_a_short_question_does_not_wait_until_a_long_prompt_is_read() -> None:
+    long, short, middle = prompt(1, tokens=3000), prompt(2, tokens=10), prompt(3, tokens=300)
+    assert schedule([long, short], [], LIMITS).work == ((1, 502), (2, 10))
+    assert schedule([long, middle, short], [], LIMITS).work == ((1, 256), (2, 10), (3, 246))
+    assert schedule([generating(0), long, short], [], LIMITS).work == ((0, 1), (1, 54), (2, 10))
+
+
+def test_the_oldest_prompt_gets_half_of_a_step_however_many_short_ones_come() -> None:
+    short = [prompt(id, tokens=200) for id in range(2, 5)]
+    assert schedule([prompt(1, tokens=3000), *short], [], LIMITS).work == ((1, 256), (2, 200), (3, 56))
+
+
+def test_a_prompt_of_lower_rank_gets_only_what_the_ranks_above_leave() -> None:
+    plan = schedule([prompt(1, tokens=400), prompt(2, rank=TASK, tokens=5), prompt(3, rank=TASK, tokens=500)], [], LIMITS)
+    assert plan.work == ((1, 400), (2, 5), (3, 107))
+
+
 def test_a_chat_is_let_in_before_a_task_and_a_task_before_bulk_work_then_the_older_first() -> None:
     waiting = [prompt(1, rank=BULK, tokens=5), prompt(2, rank=TASK, tokens=5), prompt(3, tokens=5), prompt(4, tokens=5)]
     assert schedule([], waiting, LIMITS).admit == (3, 4, 2, 1)
