@@ -112,8 +112,9 @@ class Engine:
 
         `Busy` when the queue is full, `ContextLengthExceeded` with both counts, `BadRequest` for values out of range.
         """
+        waiting = len(self._roster.waiting) + len(self._roster.running) - self._parallel
         self._roster.waiting[id] = self._entrance.request(
-            *(id, tokens, request, priority, speech, rule), chat=chat, spans=spans, waiting=len(self._roster.waiting)
+            *(id, tokens, request, priority, speech, rule), chat=chat, spans=spans, waiting=waiting
         )
 
     def abandon(self, id: int) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.core.errors import BadRequest, Busy, ContextLengthExceeded
+from app.core.errors import BadRequest, ContextLengthExceeded
 from app.core.records import Generation, Priority
-from models.engine import sampling
+from models.engine import full, sampling
 from models.engine.adapters import Scales, scales
 from models.engine.decoding import Model
 from models.engine.grammar.rule import Rule
@@ -38,7 +38,10 @@ class Entrance:
         spans: Sequence[Span],
         waiting: int,
     ) -> Request:
-        """A request like those that `Engine.submit` is given, when so many are `waiting` already; its errors."""
+        """A request like those that `Engine.submit` is given; its errors.
+
+        `waiting`: how many there are already beyond those that can run at once; below 0 where places are free.
+        """
         sampling.check(wanted.sampling)
         if wanted.logit_bias:
             sampling.check_bias(wanted.logit_bias, self._model.vocabulary_size)
@@ -50,7 +53,7 @@ class Entrance:
         if any(span.length > self._batch for span in spans if not span.causal):
             raise BadRequest("A picture is too large for this model to see at once.", hint="Make it smaller.", param="messages")
         if waiting >= self._max_queue:
-            raise Busy(f"{waiting} requests are waiting.", retry_after=1.0 + waiting / 4, hint="Try again soon.")
+            raise full.busy(waiting)
         room = self._context - len(tokens)
         limit = room if wanted.max_tokens is None else min(room, wanted.max_tokens)
         never = sorted(self._model.end_tokens) if wanted.ignore_eos else ()

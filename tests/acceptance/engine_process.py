@@ -24,9 +24,18 @@ def engines(served: Served) -> list[psutil.Process]:
 
 def running(served: Served) -> int:
     """How many requests the engines work on, as the metrics tell."""
+    return _metric(served, "ondol_engine_running")
+
+
+def waiting(served: Served) -> int:
+    """How many wait for that."""
+    return _metric(served, "ondol_engine_waiting")
+
+
+def _metric(served: Served, name: str) -> int:
     with urllib.request.urlopen(f"{served.url}/metrics", timeout=10) as told:
         lines = told.read().decode().splitlines()
-    return sum(int(float(line.split()[-1])) for line in lines if line.startswith("ondol_engine_running "))
+    return sum(int(float(line.split()[-1])) for line in lines if line.startswith(f"{name} "))
 
 
 def unload(served: Served, model: str) -> None:

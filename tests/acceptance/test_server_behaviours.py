@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import http.client
 import json
 import time
 import urllib.error
@@ -24,7 +26,8 @@ pytestmark = pytest.mark.acceptance
 def served(tmp_path_factory: pytest.TempPathFactory, smollm2: Path) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("behaviours") / "home"
     product = Product(home, smollm2.parent.parent)
-    (home / "config.yaml").write_text(f"models: {{default: {MODEL}, context: 512, parallel: 2, threads: 1}}\n", encoding="utf-8")
+    config = f"models: {{default: {MODEL}, context: 512, parallel: 2, threads: 1, max_queue: 4}}\n"
+    (home / "config.yaml").write_text(config, encoding="utf-8")
     with product.serving() as served:
         yield served
 
@@ -104,6 +107,45 @@ def test_more_requests_than_there_are_places_are_all_answered(served: Served) ->
         found = list(pool.map(lambda number: chat(served, f"Say {number}.", max_tokens=10), range(6)))
     assert [status for status, _ in found] == [200] * 6
     assert all(body["choices"][0]["message"]["content"] for _, body in found)
+
+
+@contextlib.contextmanager
+def crowd(served: Served, size: int) -> Iterator[None]:
+    """While the block runs, so many long answers are under way or wait for their turn."""
+    body = json.dumps({"model": MODEL, "prompt": "Once", "max_tokens": 400, "temperature": 0, "ignore_eos": True})
+    headers = {"authorization": f"Bearer {served.key}", "content-type": "application/json"}
+    with contextlib.ExitStack() as stack:
+        for _ in range(size):
+            connection = stack.enter_context(contextlib.closing(http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=30)))
+            connection.request("POST", "/v1/completions", body, headers)
+        until_there_are(served, size)
+        yield
+    until_there_are(served, 0)
+
+
+def until_there_are(served: Served, size: int) -> None:
+    """Requests in the engine, those that wait for it among them."""
+    end = time.monotonic() + 60
+    while engine_process.running(served) + engine_process.waiting(served) != size:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("text", "said"), [("Hi", "4 requests are waiting."), ("안녕하세요", "대기 중인 요청이 너무 많습니다")])
+def test_a_full_queue_is_a_429_that_says_when_to_come_again(served: Served, stream: bool, text: str, said: str) -> None:
+    assert chat(served, max_tokens=1)[0] == 200  # the model is there
+    body = {"model": MODEL, "messages": [{"role": "user", "content": text}], "max_tokens": 1, "stream": stream}
+    headers = {"authorization": f"Bearer {served.key}", "content-type": "application/json"}
+    asked = urllib.request.Request(f"{served.url}/v1/chat/completions", json.dumps(body).encode(), headers)
+    with crowd(served, 6), pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(asked, timeout=30)
+    assert refused.value.code == 429
+    assert refused.value.headers["retry-after"] == "2"
+    told = json.load(refused.value)["error"]
+    assert (told["type"], told["code"]) == ("rate_limit_error", "busy")
+    assert said in told["message"]
+    assert chat(served, max_tokens=1)[0] == 200
 
 
 def test_a_long_and_short_answers_share_one_cache_and_none_is_dropped(served: Served) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from app.core.errors import Busy
 from app.core.records import Priority
+from models.engine import full
 
 _RANKS = {Priority.CHAT: 0, Priority.TASK: 1, Priority.BULK: 2}
 
@@ -37,8 +37,7 @@ class Turns:
             self._running.add(id)
             return
         if len(self._waiting) >= self._room:
-            waiting = len(self._waiting)
-            raise Busy(f"{waiting} requests are waiting.", retry_after=1.0 + waiting / 4, hint="Try again soon.")
+            raise full.busy(len(self._waiting))
         self._waiting.append(_Turn(_RANKS[priority], self._order, id))
         self._waiting.sort()
 
