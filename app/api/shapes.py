@@ -82,6 +82,7 @@ def annotation(citation: Citation) -> dict[str, Any]:
         "document_id": passage.document_id,
         "store": passage.store,
         "page": passage.page,
+        "line": passage.line,
         "text": passage.text,
         "freshness": citation.freshness,
     }
@@ -106,7 +107,9 @@ def source_event(step: Source) -> dict[str, Any]:
     name = passage.title or passage.document_id
     about: dict[str, Any] = {"source": name, "name": name, "document_id": passage.document_id, "freshness": step.freshness}
     if passage.page is not None:
-        about["page"] = passage.page - 1
+        about["page"] = passage.page - 1  # Open WebUI counts from 0 and shows one more
+    if passage.line is not None:
+        about["line"] = passage.line
     source = {"id": passage.document_id, "name": name, **({"url": passage.url} if passage.url else {})}
     return {
         "type": "source",
@@ -170,6 +173,7 @@ def search_hit(passage: Passage) -> dict[str, Any]:
         "attributes": {
             **passage.attributes,
             **({"page": passage.page} if passage.page else {}),
+            **({"line": passage.line} if passage.line else {}),
             **({"url": passage.url} if passage.url else {}),
         },
         "content": [{"type": "text", "text": passage.text}],

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.options import Json
-from app.cli.output import Output, guarded
+from app.cli.output import Output, guarded, place
 
 
 def add(command: typer.Typer) -> None:
@@ -52,11 +52,7 @@ def add(command: typer.Typer) -> None:
                     last = {**last, **{key: event[key] for key in ("usage", "ondol") if event.get(key)}}
                 out.text("\n")
                 for number, source in enumerate(sources, 1):
-                    out.text(
-                        f"  [{number}] {source['title']}"
-                        + (f", page {source['page']}" if source.get("page") else "")
-                        + f"  ({source['document_id']})"
-                    )
+                    out.text(f"  [{number}] {source['title']}{place(source)}  ({source['document_id']})")
                 out.data({"model": name, "answer": text, "sources": sources, **last})
 
         guarded(work, out)
@@ -74,6 +70,7 @@ def _source(data: dict[str, Any]) -> dict[str, Any]:
         "title": about["name"],
         "document_id": about["document_id"],
         "page": about["page"] + 1 if "page" in about else None,
+        "line": about.get("line"),
         "url": data["source"].get("url"),
         "text": data["document"][0],
     }

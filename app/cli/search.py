@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.options import Json, store_option
-from app.cli.output import Output, guarded
+from app.cli.output import Output, guarded, place
 
 
 def add(command: typer.Typer) -> None:
@@ -55,7 +55,6 @@ def _quoted(store: str) -> str:
 
 def _show(out: Output, number: int, hit: dict[str, Any]) -> None:
     out.data(hit)
-    page = hit["attributes"].get("page")
     text = " ".join(hit["content"][0]["text"].split())
-    out.text(f"{number:2}. {hit['filename']}" + (f", page {page}" if page else "") + f"  ({hit['file_id']}, {hit['score']:.3f})")
+    out.text(f"{number:2}. {hit['filename']}{place(hit['attributes'])}  ({hit['file_id']}, {hit['score']:.3f})")
     out.text(f"    {text[:300]}{'…' if len(text) > 300 else ''}\n")
