@@ -62,6 +62,11 @@ class Batches:
         return len(self._sent)
 
     @property
+    def documents(self) -> int:
+        """How many were added and are not written yet."""
+        return len(self._waiting) + sum(len(sent.ready) for sent in self._sent)
+
+    @property
     def enough(self) -> bool:
         """Whether what was added fills a batch."""
         return self._waiting_chunks >= self._chunks

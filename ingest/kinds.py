@@ -11,14 +11,14 @@ from app.core.paths import Home
 from ingest.documents import Failed
 from ingest.file_source import fill_from_files, look
 from ingest.files import file_id, find, home_spelled, shown
-from ingest.opened import Runs
+from ingest.opened import Runs, closing
 from ingest.options import Options
 from ingest.readers.registry import Readers
 from ingest.reading.client import Reading
 from ingest.reading.whole import failure
 from ingest.remote.address import is_remote, local, parse
 from ingest.report import Report
-from ingest.run import Run, closing
+from ingest.run import Run
 
 
 class Filling:

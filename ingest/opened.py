@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from app.core.errors import OndolError
 from app.core.paths import Home
 from ingest.book.writer import Writer, open_writer
 from ingest.documents import Failed
@@ -57,3 +58,20 @@ class Runs:
         for item in failed:
             self._on_event(ItemFailed(self._writer.store, name, item.item, item.reason))
         return Report(self._writer.store, name, failed=tuple(failed))
+
+
+@contextmanager
+def closing(run: Run) -> Iterator[Run]:
+    """Whatever ends the run is written down before it goes on its way."""
+    try:
+        yield run
+    except BaseException as error:
+        with suppress(OndolError):
+            run.close(_told(error))
+        raise
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, OndolError):
+        return str(error)
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else repr(error)

@@ -21,6 +21,14 @@ class Waiting(Event, frozen=True):
     holder: str
 
 
+class Compared(Event, frozen=True):
+    """So many rows of a table were compared with what the store holds; how many there are is not known yet."""
+
+    store: str
+    source: str
+    rows: int
+
+
 class Started(Event, frozen=True):
     """A source is being read. `total` items (files or rows) where that is known beforehand."""
 
@@ -30,7 +38,7 @@ class Started(Event, frozen=True):
 
 
 class Committed(Event, frozen=True):
-    """These counts of the source are on the disk. `items` of Started's `total` are behind."""
+    """These counts of the source are on the disk. `items` of Started's `total` are behind: nothing of them is left to write."""
 
     store: str
     source: str

@@ -5,14 +5,12 @@ Nothing counts before its commit.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from app.core.errors import OndolError
 from ingest.batches import AHEAD, Batches
 from ingest.book.held import PORTION, Held, Seen
 from ingest.book.writer import SourceRow, Writer
@@ -21,7 +19,7 @@ from ingest.documents import Document, Failed, content_hash
 from ingest.embedders import Tools
 from ingest.keeping.failing import Failing
 from ingest.options import Labels, Options, rule_of
-from ingest.report import Committed, Counts, Finished, ItemFailed, Notice, OnEvent, Report, Started
+from ingest.report import Committed, Compared, Counts, Finished, ItemFailed, Notice, OnEvent, Report, Started
 from ingest.source_state import LOOSE, SourceState
 
 _ARRIVALS, _ARRIVED_LENGTH = 256, 1_000_000
@@ -53,7 +51,8 @@ class Run:
         self._put = 0
         self._moved: list[tuple[int, list[str]]] = []
         self._after_commit: list[tuple[int, Callable[[], None]]] = []
-        self._behind = 0
+        self._of_documents = False
+        self._behind = self._taken = self._reported = 0
         self._began = time.monotonic()
 
     # What a source asks of the run before and while it reads.
@@ -110,13 +109,19 @@ class Run:
 
     # What a source tells the run.
 
-    def start(self, total: int | None) -> None:
-        """How much there is."""
+    def compared(self, rows: int) -> None:
+        """So many rows were looked at before it is known how many must be read."""
+        self._on_event(Compared(self._writer.store, self._source.name, rows))
+
+    def start(self, total: int | None, *, of_documents: bool = False) -> None:
+        """How much there is. `of_documents`: each that is put is one of the total, and behind once it is on the disk."""
+        self._of_documents = of_documents
         self._on_event(Started(self._writer.store, self._source.name, total))
 
     def passed(self, items: int = 1) -> None:
-        """So many more of the total are behind."""
+        """So many more of the total are behind, beside the documents that are counted by themselves."""
         self._behind += items
+        self._tell_progress()
 
     def notice(self, text: str) -> None:
         """Something that the owner should know, and that is no failure."""
@@ -205,9 +210,12 @@ class Run:
                 continue
             self._batches.add(document, hash, self._options.chunk, known=before is not None)
             if self._batches.enough:
+                self._taken = number
                 self._batches.send(number)
                 while len(self._batches) > AHEAD:
                     known |= self._settle()
+        self._taken = self._put
+        self._tell_progress()
 
     def _settle(self) -> dict[str, Held]:
         """Write the oldest batch, and tell of it; how the store holds its documents now."""
@@ -247,10 +255,22 @@ class Run:
             self.counts.deleted += self._writer.delete(ids[at : at + _DELETIONS])
             self._tell()
 
+    @property
+    def _items(self) -> int:
+        """How many of the total are behind: of the documents all that were compared with the book, but those that wait to be written."""
+        return self._behind + (self._taken - self._batches.documents if self._of_documents else 0)
+
+    def _tell_progress(self) -> None:
+        """Where documents are counted what needs no writing is told at once; files are told of with what is written."""
+        if self._of_documents and self._items > self._reported:
+            self._tell()
+
     def _tell(self) -> None:
-        counts = self.counts
+        counts, self._reported = self.counts, self._items
         done = counts.added + counts.changed + counts.unchanged
-        self._on_event(Committed(self._writer.store, self._source.name, self._behind, done, counts.chunks, counts.embedded, counts.deleted))
+        self._on_event(
+            Committed(self._writer.store, self._source.name, self._reported, done, counts.chunks, counts.embedded, counts.deleted)
+        )
 
     def report(self, error: str = "") -> Report:
         """The counts so far."""
@@ -269,20 +289,3 @@ class Run:
         self._writer.finish(self._source.id, report.summary(), self.state)
         self._on_event(Finished(report))
         return report
-
-
-@contextlib.contextmanager
-def closing(run: Run) -> Iterator[Run]:
-    """Whatever ends the run is written down before it goes on its way."""
-    try:
-        yield run
-    except BaseException as error:
-        with contextlib.suppress(OndolError):
-            run.close(_told(error))
-        raise
-
-
-def _told(error: BaseException) -> str:
-    if isinstance(error, OndolError):
-        return str(error)
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else repr(error)

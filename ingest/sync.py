@@ -24,12 +24,11 @@ from ingest.embedders import Counting, Embedding, Tools
 from ingest.generations import renew
 from ingest.keeping.status import SlotOf, SourceStatus, source_statuses
 from ingest.kinds import Filling
-from ingest.opened import Runs, open_store
+from ingest.opened import Runs, closing, open_store
 from ingest.options import Options
 from ingest.readers.registry import Readers
 from ingest.reading.client import Reading
 from ingest.report import Event, Notice, OnEvent, Report, merged
-from ingest.run import closing
 from ingest.secrets import Secrets
 
 if TYPE_CHECKING:

@@ -135,7 +135,7 @@ def _read(run: Run, database: Database, slot: Slot, facts: Facts, plan: Plan, me
 def _read_rows(run: Run, database: Database, slot: Slot, plan: Plan, changes: Changes) -> None:
     prefix = database.id_prefix(plan)
     keys = slot.canonical(plan.table.oid, plan.key, sorted(changes.keys)) if changes.keys else []
-    run.start(len(keys))
+    run.start(len(keys), of_documents=True)
     left = {prefix + row_key(key) for key in keys}
     for document in database.documents(plan, keys):
         if document is not None:
@@ -143,8 +143,7 @@ def _read_rows(run: Run, database: Database, slot: Slot, plan: Plan, changes: Ch
             run.put(document)
     run.flush()
     run.remove(sorted(run.find(sorted(left))))
-    run.passed(len(keys))
-    run.flush()
+    run.passed(len(left))
 
 
 def let_go(dsn: Dsn, memory: Memory) -> bool:

@@ -22,15 +22,17 @@ def fill_from_table(run: Run, database: Database, plan: Plan) -> None:
         comparison = _Comparison(run, database.id_prefix(plan), plan, spool)
         with database.snapshot(plan, run.rule) as snapshot:
             mark = comparison.look(snapshot)
-        run.start(run.counts.unchanged + spool.count)
+        run.start(run.counts.unchanged + spool.count, of_documents=True)
         run.passed(run.counts.unchanged)
         for keys in spool.portions(FETCH):
+            left = len(keys)
             for document in database.documents(plan, keys):
                 if document is None:
                     comparison.silent += 1
                 else:
                     run.put(document)
-            run.passed(len(keys))
+                    left -= 1
+            run.passed(left)  # they say nothing, or have gone
     run.flush()
     if comparison.silent:
         run.notice(f"{comparison.silent} rows say nothing beyond their key and were left out.")
@@ -49,6 +51,7 @@ class _Comparison:
         self._hash_of = version_hashes(plan.signature, run.rule)
         self._whole = True
         self._gone: list[str] = []
+        self._compared = 0
         self.silent = 0
 
     def look(self, snapshot: Snapshot) -> Mark | None:
@@ -100,6 +103,8 @@ class _Comparison:
                 changed.append(key)
         run.keep_found(kept)
         self._spool.add(changed)
+        self._compared += len(rows)
+        run.compared(self._compared)
         return len(found)
 
     def _refuse_doubles(self, snapshot: Snapshot) -> None:

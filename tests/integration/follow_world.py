@@ -10,13 +10,14 @@ import psycopg
 from ingest_world import World
 
 from ingest.book.writer import open_writer
+from ingest.opened import closing
 from ingest.postgres.database import Database
 from ingest.postgres.dsn import parse_dsn
 from ingest.postgres.follow import fill_from_slot, remembered
 from ingest.postgres.plan import Wishes, make_plan
 from ingest.postgres.slot_facts import Memory
 from ingest.report import Notice, Report
-from ingest.run import Options, Run, Tools, closing
+from ingest.run import Options, Run, Tools
 from models.hash_embedder import WordCounter
 
 DROP_SLOT = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()"
