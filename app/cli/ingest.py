@@ -195,6 +195,7 @@ def work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, al
         from app.cli.standalone import embedders, embedding_model, prepared
         from app.core.paths import Home
         from ingest.chunking import ChunkOptions
+        from ingest.keeping.progress import ProgressKept
         from ingest.options import Options
         from ingest.readers.contract import TESSERACT, Limits
 
@@ -223,7 +224,8 @@ def work(out: Output, run: Callable[[Home, dict[str, Any]], list[Report]], *, al
             return ModelTokenCounter(embedding_model(home, settings))
 
         with Shown(out) as shown:
-            tools = {"embedder": embedders(home, settings), "counter": counter, "on_event": shown.event, "options": options}
+            kept = ProgressKept(home, shown.event)
+            tools = {"embedder": embedders(home, settings), "counter": counter, "on_event": kept.event, "options": options}
             reports = run(home, tools)
         for report in reports:
             _tell(out, report)

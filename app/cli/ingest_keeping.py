@@ -13,6 +13,7 @@ from app.cli.output import Output, guarded
 
 if TYPE_CHECKING:
     from app.core.paths import Home
+    from ingest.keeping.progress import Progress
     from ingest.keeping.status import SourceStatus
     from ingest.report import Event, Report
 
@@ -101,7 +102,7 @@ def watch(
     ] = "5m",
     json: Json = False,
 ) -> None:
-    """Keep sources fresh until Ctrl-C: folders as soon as something changes in them, tables every so often."""
+    """Keep sources fresh until Ctrl-C: folders as soon as something changes in them, tables every so often or at their own times."""
     out = Output(json=json)
 
     def work() -> None:
@@ -202,7 +203,9 @@ def lines(one: SourceStatus, now: float) -> list[str]:
     )
     took = (one.last_summary or {}).get("seconds")
     ran = f"last run {_at(one.last_finished)}" + (f", {took:.1f} s" if took is not None else "")
-    told.append(f"    {'running now; ' if one.outcome == 'running' else ''}{ran}")
+    if one.outcome == "running":
+        told.append(f"    running for {_long(now - (one.last_started or now))}{_progress(one.progress)}")
+    told.append(f"    {ran}; " + ("never read to its end yet" if one.lag is None else f"as the source was {_long(one.lag)} ago"))
     if error := (one.last_summary or {}).get("error"):
         again = f" ({one.failed_runs} times in a row)" if one.failed_runs > 1 else ""
         told.append(f"    stopped{again}: {error}")
@@ -210,6 +213,8 @@ def lines(one: SourceStatus, now: float) -> list[str]:
         due = "as soon as its turn comes" if one.next_at is not None and one.next_at <= now else f"next {_at(one.next_at)}"
         late = f"; {_long(one.behind)} behind" if one.behind >= 60 else ""
         told.append(f"    {one.schedule}, {due}{late}")
+    else:
+        told.append("    not read again by itself: `ondol ingest schedule` chooses when")
     if one.slot:
         said = one.slot.get("error") or f"{one.slot.get('wal_status')}, {spell(one.slot.get('behind_bytes', 0))} behind"
         told += [f"    slot {one.slot.get('name')}: {said}", *(f"    warning: {text}" for text in one.slot.get("warnings", ()))]
@@ -226,5 +231,12 @@ def _at(at: float | None) -> str:
 
 
 def _long(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
+    """Of the units of time the largest that says enough."""
+    units = (("days", 86_400), ("h", 3600), ("min", 60))
+    return next((f"{int(seconds // size)} {unit}" for unit, size in units if seconds >= 2 * size), f"{max(0, int(seconds))} s")
+
+
+def _progress(found: Progress | None) -> str:
+    if found is None:
+        return ""
+    return f": {found.items:,}" + (f" of {found.total:,} ({found.items / found.total:.0%})" if found.total else " items")

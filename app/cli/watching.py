@@ -42,9 +42,9 @@ async def watch(home: Home, out: Output, store: str | None, every: float, stuck:
 
 
 def adopted(one: Kept, every: float) -> Kept:
-    """A source as it is kept here: by its own schedule, else a folder on change and a table every so often."""
-    chosen = one.schedule or Schedule(every=every, on_change=one.kind == "files")
-    return msgspec.structs.replace(one, schedule=chosen)
+    """A source as it is kept here: by its own schedule, else every so often; a folder on change too, whatever was chosen for the server."""
+    chosen = one.schedule or Schedule(every=every)
+    return msgspec.structs.replace(one, schedule=msgspec.structs.replace(chosen, on_change=one.kind == "files"))
 
 
 async def _interrupted() -> None:

@@ -12,6 +12,7 @@ from ingest.book.generations import CURRENT
 from ingest.book.schema import chunks, documents, failures, generations, sources, stores
 from ingest.book.source_rows import alive
 from ingest.keeping import kept
+from ingest.keeping.progress import Progress, of_runner
 from ingest.keeping.schedule import Outcome, behind, from_plain, next_run
 
 
@@ -34,6 +35,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
 
     `outcome` of the last run: running, ok, failed, interrupted. `failed_runs` in a row. `lag`: seconds since the last good run's end;
     `behind`: by how much that is more than its schedule allows. `next_at` None: never by itself. `slot`: of a table that is followed.
+    `progress` of the run under way, from its second second on.
     """
 
     store: str
@@ -55,6 +57,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     behind: float
     failures: tuple[FailureStatus, ...]
     slot: dict[str, Any] | None = None
+    progress: Progress | None = None
 
 
 SlotOf = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any] | None]
@@ -92,6 +95,7 @@ def _status(
     schedule, past = from_plain(row["schedule"]), kept.past(row)
     held, cut, text = counted
     good = row["last_good"]
+    running = row["outcome"] == "running" and alive(row["runner"])
     return SourceStatus(
         row["store"],
         row["kind"],
@@ -104,7 +108,7 @@ def _status(
         row["last_finished"],
         good,
         row["last_summary"],
-        "running" if row["outcome"] == "running" and alive(row["runner"]) else past.outcome,
+        "running" if running else past.outcome,
         past.failed_runs,
         schedule.words if schedule else "",
         next_run(schedule, past, now),
@@ -112,6 +116,7 @@ def _status(
         behind(schedule, past, now),
         failed,
         slot,
+        of_runner(row["runner"]) if running else None,
     )
 
 

@@ -170,13 +170,17 @@ def test_what_failed_is_chosen_by_store_source_and_item_as_it_is_typed(world, fo
     name = folder.as_posix()
     assert chosen(world.home, None, None, ()) == {("notes", name): True}
     assert chosen(world.home, "notes", str(folder), [str(broken)]) == {("notes", name): {broken.as_posix()}}
-    with pytest.raises(NotFound, match=r"계약\.txt|계약서\.txt is nothing"):
+    with pytest.raises(NotFound, match=r'No item that failed is called ".*계약서\.txt"\. Did you mean .*계약\.txt'):
         chosen(world.home, None, None, [str(folder / "계약서.txt")])
+    with pytest.raises(NotFound, match="`ondol ingest retry` without a name tries all of it again"):
+        chosen(world.home, None, None, ["nothing"])
     with pytest.raises(NotFound, match="no source"):
         chosen(world.home, "notes", "/elsewhere", ())
     broken.unlink()
     world.sync()
     assert chosen(world.home, None, None, ()) == {}
+    with pytest.raises(NotFound, match="Nothing failed; `ondol ingest sync` reads"):
+        chosen(world.home, None, None, ["nothing"])
 
 
 def test_a_source_that_stopped_as_a_whole_is_chosen_too_and_by_its_own_name(world, folder):
@@ -197,6 +201,7 @@ def test_a_source_whose_run_was_killed_is_chosen_though_it_left_no_failure(world
         (source,) = writer.sources()
     record_dead(world.home, Key("notes", source.name), "It ended with status -9.", 1.0)
     assert chosen(world.home, "notes", None, ()) == {("notes", source.name): True}
+    assert chosen(world.home, None, None, [source.name]) == {("notes", source.name): {source.name}}
 
 
 def test_status_counts_bytes_and_tells_when_what_failed_is_tried_again(world, folder):
