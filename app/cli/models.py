@@ -104,7 +104,9 @@ def use(model: Annotated[str, typer.Argument(help="Its id, as `ondol models list
 @command.command()
 def tune(
     model: Annotated[str, typer.Argument(help="Its id, as `ondol models list` shows it; else the default chat model.")] = "",
-    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long to measure, at most.")] = 30.0,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, max=600, help="How long to measure, at most; else as long as the model needs.")
+    ] = None,
     busy_too: Annotated[bool, typer.Option(help="Measure also where other programs are at work.")] = False,
     json: Json = False,
 ) -> None:

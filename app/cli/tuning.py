@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+from time import monotonic
 
 from app.cli.output import Output
 from app.core.errors import ModelNotFound
@@ -11,15 +11,17 @@ from app.core.paths import Home
 from app.core.settings import load_settings
 from models.engine.client import EngineSettings
 from models.engine.speculation import Speculation, speculation
-from models.engine.tuning.layout import Trial, Tuned
+from models.engine.tuning.layout import Layout, Trial, Tuned
 from models.engine.tuning.measure import QUIET
 from models.engine.tuning.now import measure
+from models.engine.tuning.plan import Time
 from models.library import Library
 
 TELL_EVERY = 1.0
+ASKED_FOR = Time(30.0, 300.0)
 
 
-def tune(library: Library, name: str, out: Output, *, seconds: float, busy_too: bool) -> None:
+def tune(library: Library, name: str, out: Output, *, seconds: float | None, busy_too: bool) -> None:
     """Measure the model, keep what was found, and show it. ModelNotFound; NotReady where the machine is busy."""
     found = library.find(name, "chat") if name else library.default_chat()
     if found is None:
@@ -33,28 +35,49 @@ def tune(library: Library, name: str, out: Output, *, seconds: float, busy_too: 
         gpu_layers=chosen.gpu_layers,
         tuning_folder=str(home.cache / "tuning"),
     )
-    out.note(f"Measuring {found.id} for up to {seconds:.0f} s. Let the machine do nothing else meanwhile.")
-    told = _Told(out)
-    tuned = measure(found.path, settings, budget=seconds, quiet=0.0 if busy_too else QUIET, told=told)
+    time = Time(seconds, seconds) if seconds else ASKED_FOR
+    out.note(f"Measuring {found.id} for up to {time.most:.0f} s. Let the machine do nothing else meanwhile.")
+    tuned, used = measure(found.path, settings, time=time, quiet=0.0 if busy_too else QUIET, told=_Told(out))
     for trial in tuned.trials:
-        out.data({"event": "trial", "model": found.id, **_figures(trial), "used": trial.layout == tuned.layout})
+        out.data({"event": "trial", "model": found.id, **_figures(trial), "used": _starred(trial, used)})
     pays = speculation("auto", tuned.curve) is not None
-    out.data({"event": "tuned", "model": found.id, **_layout(tuned), "curve": tuned.curve, "speculation_pays": pays})
-    for line in table(tuned):
+    body = {"complete": tuned.complete, "curve": tuned.curve, "speculation_pays": pays}
+    out.data({"event": "tuned", "model": found.id, **_layout(used), **body})
+    for line in table(tuned, used):
         out.text(line)
 
 
-def table(tuned: Tuned) -> list[str]:
-    """What a person reads: tokens per second of each layout, and what batches of several rows cost."""
-    lines = ["  threads  part  flash  one stream  8 streams  prompt   tokens per second"]
+def table(tuned: Tuned, used: Layout) -> list[str]:
+    """What a person reads: tokens per second of each layout, what batches of several rows cost, and what its next load takes.
+
+    No star on what was measured in too few rounds: its figures say nothing yet.
+    """
+    lines = ["  threads  part  flash  behind  rounds  one stream  8 streams  prompt   tokens per second"]
     for trial in tuned.trials:
-        mark, layout = "*" if trial.layout == tuned.layout else " ", trial.layout
+        mark, layout = "*" if _starred(trial, used) else " ", trial.layout
         speeds = f"{1 / trial.one:10.1f}  {1 / trial.many:9.1f}  {1 / trial.prompt:6.1f}"
-        lines.append(f"{mark} {layout.threads:7}  {layout.ubatch:4}  {'on' if layout.flash else 'off':>5}  {speeds}")
+        row = f"{mark} {layout.threads:7}  {layout.ubatch:4}  {_switch(layout):>5}  {trial.depth:6}  {trial.rounds:6}  {speeds}"
+        lines.append(row if trial.decided else f"{row}   too few rounds")
     if tuned.curve:
         lines.append("A step of " + ", ".join(f"{rows} rows: x{ratio:.2f}" for rows, ratio in tuned.curve[1:]))
         lines.append(_guessing(tuned))
-    return [*lines, "* is used from the model's next load on."]
+    elif tuned.complete:
+        lines.append("This model can't take back what it has computed, so nothing is guessed ahead.")
+    else:
+        lines.append("What a step of several rows costs was not measured: there were too few rounds.")
+    threads = f"{used.threads} thread{'s' * (used.threads > 1)}"
+    lines.append(f"* Its next load takes {threads}, parts of {used.ubatch} tokens, flash attention {_switch(used)}.")
+    if not tuned.complete:
+        lines.append("Not all could be compared. Give it more time (`--seconds`), or try again when other programs have ended.")
+    return lines
+
+
+def _starred(trial: Trial, used: Layout) -> bool:
+    return trial.decided and trial.layout == used
+
+
+def _switch(layout: Layout) -> str:
+    return "on" if layout.flash else "off"
 
 
 def _guessing(tuned: Tuned) -> str:
@@ -63,27 +86,27 @@ def _guessing(tuned: Tuned) -> str:
     least = next((percent for percent in range(1, 101) if costs.length(percent / 100, 8)), None)
     if least is None:
         return "Guessing ahead never pays here."
-    return f"Guessing ahead pays where more than {least} of 100 guesses are right."
+    return f"Guessing ahead pays where at least {least} of 100 guesses are right."
 
 
 def _figures(trial: Trial) -> dict[str, object]:
     speeds = {name: round(1 / getattr(trial, name), 2) for name in ("one", "many", "prompt")}
-    layout = trial.layout
-    return {"threads": layout.threads, "ubatch": layout.ubatch, "flash": layout.flash, "rounds": trial.rounds, "tokens_per_s": speeds}
+    rounds = {"behind": trial.depth, "rounds": trial.rounds, "too_few_rounds": not trial.decided}
+    return {**_layout(trial.layout), **rounds, "tokens_per_s": speeds}
 
 
-def _layout(tuned: Tuned) -> dict[str, object]:
-    return {"threads": tuned.layout.threads, "ubatch": tuned.layout.ubatch, "flash": tuned.layout.flash}
+def _layout(layout: Layout) -> dict[str, object]:
+    return {"threads": layout.threads, "ubatch": layout.ubatch, "flash": layout.flash}
 
 
 class _Told:
     """A sign of life on standard error, once a second."""
 
     def __init__(self, out: Output) -> None:
-        self._out, self._began, self._said = out, time.monotonic(), 0.0
+        self._out, self._began, self._said = out, monotonic(), 0.0
 
     def __call__(self) -> None:
-        passed = time.monotonic() - self._began
+        passed = monotonic() - self._began
         if passed - self._said >= TELL_EVERY:
             self._said = passed
             self._out.data({"event": "progress", "seconds": round(passed, 1)})

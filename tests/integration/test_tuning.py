@@ -11,7 +11,10 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from app.cli.output import Output
+from app.cli.tuning import tune
 from app.core.records import Context, Generation, Piece, Priority, Sampling
 from models.engine import machine
 from models.engine.client import EngineClient, EngineSettings
@@ -19,6 +22,7 @@ from models.engine.fit import Fit
 from models.engine.llama import binding
 from models.engine.tuning.layout import Layout, Tuned
 from models.engine.tuning.now import measure
+from models.engine.tuning.plan import Time
 from models.engine.tuning.remembered import Remembered
 from models.engine.worker import LoadedEngine
 from models.library import Library
@@ -43,8 +47,9 @@ def test_what_was_measured_of_a_real_model_is_kept_for_its_next_load(smollm2: Pa
     settings = EngineSettings(context=1024, threads=1, tuning_folder=str(tmp_path / "조율"))
     assert not remembered(smollm2, settings).found
     moments: list[None] = []
-    tuned = measure(smollm2, settings, budget=1.5, quiet=0.0, told=lambda: moments.append(None))
-    assert tuned.layout.threads == 1, "the user's own choice"
+    tuned, used = measure(smollm2, settings, time=Time(1.5, 60), quiet=0.0, told=lambda: moments.append(None))
+    assert used == tuned.layout
+    assert used.threads == 1, "the user's own choice"
     assert len(moments) > 3
     found = remembered(smollm2, settings)
     assert (found.found, found.layout, found.curve) == (True, tuned.layout, tuned.curve)
@@ -54,7 +59,7 @@ def test_what_was_measured_of_a_real_model_is_kept_for_its_next_load(smollm2: Pa
 def test_a_load_takes_the_layout_that_was_measured_and_writes_the_same(smollm2: Path, tmp_path: Path) -> None:
     plain = LoadedEngine(smollm2, EngineSettings(context=1024, threads=1))
     settings = EngineSettings(context=1024, tuning_folder=str(tmp_path))
-    remembered(smollm2, settings).keep(Tuned(Layout(1, 128)))
+    remembered(smollm2, settings).keep(Tuned(Layout(1, 128), complete=True))
     loaded = LoadedEngine(smollm2, settings)
     assert loaded.info.threads == 1
     assert loaded.tuning is None, "once is enough"
@@ -63,7 +68,7 @@ def test_a_load_takes_the_layout_that_was_measured_and_writes_the_same(smollm2: 
 
 def test_without_flash_attention_a_model_writes_too(smollm2: Path, tmp_path: Path) -> None:
     settings = EngineSettings(context=1024, threads=1, tuning_folder=str(tmp_path))
-    remembered(smollm2, settings).keep(Tuned(Layout(1, flash=False)))
+    remembered(smollm2, settings).keep(Tuned(Layout(1, flash=False), complete=True))
     assert len(written(LoadedEngine(smollm2, settings))) > 10
 
 
@@ -92,6 +97,23 @@ def test_the_command_shows_what_it_measured_and_keeps_it(models_dir: Path, smoll
     assert events[-1]["event"] == "tuned"
     assert events[-1]["threads"] >= 1
     assert len(list((home / "cache" / "tuning").iterdir())) == 1
+
+
+def test_the_table_says_of_each_layout_its_rounds_and_at_last_what_is_used(
+    smollm2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = Library(tmp_path / "models")
+    library.pull(f"file:{smollm2}")
+    monkeypatch.setenv("ONDOL_HOME", str(tmp_path))
+    tune(library, "", Output(json=False), seconds=1, busy_too=True)
+    printed = capsys.readouterr()
+    assert "for up to 1 s" in printed.err
+    lines = printed.out.splitlines()
+    default = lines[1].strip("* ").split()
+    assert lines[0].split()[:5] == ["threads", "part", "flash", "behind", "rounds"]
+    assert int(default[4]) >= 1
+    assert float(default[5]) > 0
+    assert any(line.startswith("* Its next load takes ") for line in lines)
 
 
 def test_a_name_that_is_no_model_is_said_to_be_none(tmp_path: Path) -> None:

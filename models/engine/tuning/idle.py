@@ -1,6 +1,7 @@
 """Measuring when nobody asks: a loaded model that has been idle for a while is measured once, and gives way at once.
 
-A request that comes ends the batch that is measured, within milliseconds; the measurement goes on when all is quiet again.
+A request that comes ends the batch that is measured, within milliseconds; the measurement goes on when all is quiet again. One
+that does not get through, since the machine is too busy or the model too slow, is made anew after a long while.
 """
 
 from __future__ import annotations
@@ -20,24 +21,28 @@ _MINE = 0  # requests count from 1
 
 
 class IdleTuning:
-    """One measurement in pauses of other work. `disturb` is for any thread; the rest is for the one that computes.
+    """A measurement in pauses of other work. `disturb` is for any thread; the rest is for the one that computes.
 
-    `may_end` False: a batch goes through to its end (a GPU, a recurrent model). Times in seconds.
+    `begin` starts it. `keep` takes what was found, None where it failed, and says after how long it is to be made again; None:
+    never. `wait`: not before that. `may_end` False: a batch goes through to its end (a GPU, a recurrent model). Times in seconds.
     """
 
     def __init__(
         self,
-        steps: Steps,
+        begin: Callable[[], Steps],
         switch: Switch,
-        found: Callable[[Tuned], None],
+        keep: Callable[[Tuned | None], float | None],
         *,
+        wait: float = 0.0,
         may_end: bool = True,
         idle_seconds: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._steps, self._found, self._may_end, self._idle_seconds, self._clock = steps, found, may_end, idle_seconds, clock
+        self._begin, self._keep, self._may_end, self._idle_seconds, self._clock = begin, keep, may_end, idle_seconds, clock
         self._given_up = Abandoned(switch)
         self._since, self._over = clock(), False
+        self._not_before = self._since + wait
+        self._steps: Steps | None = None
 
     def disturb(self) -> None:
         """Somebody asks for something: the batch that is measured ends."""
@@ -50,7 +55,7 @@ class IdleTuning:
 
     def rest(self) -> float | None:
         """Nothing else is to do: measure one batch if it has been quiet for long enough. Says when to come again; None: never."""
-        wait = self._since + self._idle_seconds - self._clock()
+        wait = max(self._since + self._idle_seconds, self._not_before) - self._clock()
         if self._over or wait > 0:
             return None if self._over else wait
         if self._given_up.begin({_MINE}, may_end=self._may_end):
@@ -58,20 +63,23 @@ class IdleTuning:
         return None if self._over else 0.0
 
     def _step(self) -> None:
+        self._steps = self._steps or self._begin()
         try:
             next(self._steps)
         except StopIteration as end:
-            self._over = True
-            self._keep(end.value)
+            tuned: Tuned = end.value
+            log.info("measured%s: %s, %s", "" if tuned.complete else " in part", tuned.layout, tuned.curve)
+            self._end(tuned)
         except OndolError as error:
-            self._over = True
             log.info("this model was not measured: %s", error)
+            self._end(None)
         finally:
             self._given_up.end()
 
-    def _keep(self, tuned: Tuned) -> None:
-        log.info("measured: %s, %s", tuned.layout, tuned.curve)
+    def _end(self, tuned: Tuned | None) -> None:
+        again = None
         try:
-            self._found(tuned)
+            again = self._keep(tuned)
         except OSError as error:
             log.warning("what was measured can't be kept: %s", error.strerror)
+        self._steps, self._over, self._not_before = None, again is None, self._clock() + (again or 0.0)

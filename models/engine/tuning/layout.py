@@ -12,7 +12,6 @@ import msgspec
 CLEAR = 0.05  # what is not faster by this share stays as it was
 FEWEST_ROUNDS = 3
 UBATCH = 512
-ROWS = (1, 2, 3, 4, 6, 8, 12, 16)  # sizes of batches whose times make the curve
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -32,21 +31,30 @@ class Figures(NamedTuple):
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """A layout that was measured: its median times in seconds per token, and how many rounds were made."""
+    """A layout that was measured: its median times in seconds per token behind `depth` others, and how many rounds were made.
+
+    `decided` False: there were too few rounds to say whether it is the faster one.
+    """
 
     layout: Layout
     one: float
     many: float
     prompt: float
     rounds: int
+    depth: int = 0
+    decided: bool = True
 
 
 class Tuned(msgspec.Struct, frozen=True):
-    """What was found: the layout, what was tried, and the time of a batch of several rows over that of one: (rows, ratio)."""
+    """What was found: the layout, what was tried, and the time of a batch of several rows over that of one: (rows, ratio).
+
+    `complete` False: the time was too short for all of it.
+    """
 
     layout: Layout
     trials: tuple[Trial, ...] = ()
     curve: tuple[tuple[int, float], ...] = ()
+    complete: bool = False
 
 
 def threads_to_try(default: int, usable: int) -> tuple[int, ...]:
@@ -59,18 +67,30 @@ def better(best: Sequence[Figures], other: Sequence[Figures]) -> bool:
 
     A machine that did something else in one of the rounds so changes nothing.
     """
-    if min(len(best), len(other)) < FEWEST_ROUNDS:
+    if min(len(best), len(other)) < FEWEST_ROUNDS or beaten(best, other):
         return False
-    ratios = [[now / before for before, now in zip(a, b, strict=True)] for a, b in zip(best, other, strict=False)]
-    means = [prod(ratio) ** (1 / len(ratio)) for ratio in ratios]
+    ratios = _ratios(best, other)
     slowest = max(statistics.median(figure) for figure in zip(*ratios, strict=True))
-    return max(means) < 1 and statistics.median(means) <= 1 - CLEAR and slowest <= 1 + CLEAR
+    return statistics.median(map(_mean, ratios)) <= 1 - CLEAR and slowest <= 1 + CLEAR
 
 
-def trial(layout: Layout, rounds: Sequence[Figures], *, streams: int, prompt: int) -> Trial:
+def beaten(best: Sequence[Figures], other: Sequence[Figures] = ()) -> bool:
+    """Whether there was a round in which `other` was not faster: more of them change nothing then."""
+    return any(_mean(ratios) >= 1 for ratios in _ratios(best, other))
+
+
+def _ratios(best: Sequence[Figures], other: Sequence[Figures]) -> list[list[float]]:
+    return [[now / before for before, now in zip(a, b, strict=True)] for a, b in zip(best, other, strict=False)]
+
+
+def _mean(ratios: Sequence[float]) -> float:
+    return prod(ratios) ** (1 / len(ratios))
+
+
+def trial(layout: Layout, rounds: Sequence[Figures], *, streams: int, prompt: int, depth: int = 0, decided: bool = True) -> Trial:
     """The middle of the rounds, as seconds per token."""
     one, many, whole = (statistics.median(figure) for figure in zip(*rounds, strict=True))
-    return Trial(layout, one, many / streams, whole / prompt, len(rounds))
+    return Trial(layout, one, many / streams, whole / prompt, len(rounds), depth, decided)
 
 
 def curve(times: Mapping[int, Sequence[float]]) -> tuple[tuple[int, float], ...]:

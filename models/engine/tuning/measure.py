@@ -1,26 +1,25 @@
 """Measures the ways of running a model, one short batch at a time: whoever drives it may do other work between two of them.
 
-    threads -> flash attention -> tokens at once -> the curve of small batches
+    a first look -> threads -> flash attention -> tokens at once -> the curve of small batches
 
 Each candidate takes turns with the best so far. A round in which the processor was busy with something else doesn't count.
+The first look says how long all that takes, and what of it there is time for (`plan.py`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from math import inf
 from typing import NamedTuple, Protocol
 
 from app.core.errors import NotReady
 from models.engine.decoding import DONE, INTERRUPTED, Decoder
-from models.engine.tuning.layout import FEWEST_ROUNDS, ROWS, UBATCH, Figures, Layout, Trial, Tuned, better, curve, threads_to_try, trial
+from models.engine.tuning.layout import FEWEST_ROUNDS, UBATCH, Figures, Layout, Tuned, beaten, better, curve, threads_to_try, trial
+from models.engine.tuning.plan import LARGEST_PROMPT, SLACK, SMALLEST_PROMPT, STREAMS, WHEN_IDLE, Look, Plan, Time, plan
 
-STREAMS = 8
 CELLS = 2048
-SMALLEST_PROMPT, LARGEST_PROMPT = 16, 512
 DEEP = 1024  # tokens before what is measured, where attention is compared: over short texts all of its kinds are alike
-ROUNDS = 5
-BUDGET = 5.0  # seconds
 QUIET = 0.75  # of the processor time that its threads could have had; less: the machine is busy
 MOST_BUSY = 8  # rounds, in all
 TOO_BUSY, LATER = "The machine is too busy to measure a model on it.", "Try again when other programs have ended."
@@ -57,14 +56,14 @@ def open_context(model: Opens, layout: Layout) -> Context:
 
 
 class Question(NamedTuple):
-    """What is to be found out. `open` makes a context; `settled`: the user chose the threads; `budget` in seconds of measuring."""
+    """What is to be found out. `open` makes a context; `settled`: the user chose the threads."""
 
     open: Callable[[Layout], Context]
     default: Layout
     usable_cores: int
     settled: bool = False
     gpu: bool = False
-    budget: float = BUDGET
+    time: Time = WHEN_IDLE
     quiet: float = QUIET
     clocks: Clocks = Clocks()
 
@@ -125,53 +124,79 @@ class Measurement:
         self._question = question
         self._spent = 0.0
         self._busy = 0
-        self._trials: dict[Layout, Trial] = {}
-        self._prompt = SMALLEST_PROMPT
+        self._rounds: dict[tuple[Layout, int], list[Figures]] = {}
+        self._undecided: set[tuple[Layout, int]] = set()
 
     def steps(self) -> Steps:
         """NotReady where the machine was too busy to measure anything."""
         question, best = self._question, self._question.default
-        yield from self._prompt_size(best)
-        if not question.settled:
-            for threads in threads_to_try(best.threads, question.usable_cores):
-                best = yield from self._compare(best, Layout(threads, best.ubatch, best.flash), until=0.5)
-        if best not in self._trials:
-            yield from self._rounds([best], until=0.5)
-        per_token = self._trials[best].prompt if best in self._trials else 0.0
-        if 0 < 2 * DEEP * per_token < question.budget / 3:
-            best = yield from self._compare(best, Layout(best.threads, best.ubatch, not best.flash), until=0.8, depth=DEEP)
-        if self._prompt >= LARGEST_PROMPT // 2:
-            best = yield from self._compare(best, Layout(best.threads, UBATCH // 4, best.flash), until=0.9)
-        found = yield from self._curve(best)
-        return Tuned(best, tuple(self._trials.values()), found)
+        tried = () if question.settled else threads_to_try(best.threads, question.usable_cores)
+        ahead = plan((yield from self._look(best)), len(tried), question.time)
+        for left, threads in zip(range(len(tried), 0, -1), tried, strict=True):
+            other = Layout(threads, best.ubatch, best.flash)
+            share = self._spent + (ahead.threads - self._spent) / left
+            best = yield from self._compare(ahead, best, other, until=ahead.threads, share=share)
+        if (best, 0) not in self._rounds:
+            yield from self._measure(ahead, [best], until=ahead.threads)
+        if self._fits(ahead, best, DEEP):
+            other = Layout(best.threads, best.ubatch, not best.flash)
+            best = yield from self._compare(ahead, best, other, until=ahead.others, depth=DEEP)
+        if ahead.prompt >= LARGEST_PROMPT // 2 and self._fits(ahead, best, 0):
+            other = Layout(best.threads, UBATCH // 4, best.flash)
+            best = yield from self._compare(ahead, best, other, until=ahead.others)
+        points, through = yield from self._curve(ahead, best)
+        trials = [
+            trial(where[0], kept, streams=STREAMS, prompt=ahead.prompt, depth=where[1], decided=self._decided(where))
+            for where, kept in self._rounds.items()
+        ]
+        return Tuned(best, tuple(trials), points, complete=through and not self._undecided)
 
-    def _prompt_size(self, layout: Layout) -> Generator[None, None, None]:
-        """The longest prompt that leaves time for all rounds; a first batch, which maps the file into memory, doesn't count."""
+    def _decided(self, where: tuple[Layout, int]) -> bool:
+        return where not in self._undecided or len(self._rounds[where]) >= FEWEST_ROUNDS
+
+    def _look(self, layout: Layout) -> Generator[None, None, Look]:
+        """How long a step takes; a first batch, which maps the file into memory, doesn't count."""
         bench = _Bench(self._question, layout)
         try:
             yield from bench.compute([(0, 0, SMALLEST_PROMPT)])
-            took = yield from bench.compute([(0, SMALLEST_PROMPT, SMALLEST_PROMPT)])
+            prompt = yield from bench.compute([(0, SMALLEST_PROMPT, SMALLEST_PROMPT)])
+            one = yield from bench.compute([(0, 2 * SMALLEST_PROMPT, 1)])
         finally:
             bench.decoder.close()
-        self._spent += bench.spent
-        fitting = int(self._question.budget / 24 / (took / SMALLEST_PROMPT))
-        self._prompt = max(SMALLEST_PROMPT, min(LARGEST_PROMPT, 1 << max(0, fitting.bit_length() - 1)))
+        return Look(one, prompt)
 
-    def _compare(self, best: Layout, other: Layout, *, until: float, depth: int = 0) -> Generator[None, None, Layout]:
-        """The faster of two, measured in turn up to this share of the budget."""
-        first, second = yield from self._rounds([best, other], until=until, depth=depth)
+    def _fits(self, ahead: Plan, best: Layout, depth: int) -> bool:
+        """Whether there is time to compare another way with the best one, behind so many tokens."""
+        known = self._rounds.get((best, 0))
+        if not known:
+            return False
+        found = trial(best, known, streams=STREAMS, prompt=ahead.prompt)
+        once = found.prompt * ahead.prompt + 2 * found.one + STREAMS * found.many
+        return SLACK * 2 * (depth * found.prompt + FEWEST_ROUNDS * once) <= ahead.others - self._spent
+
+    def _compare(
+        self, ahead: Plan, best: Layout, other: Layout, *, until: float, share: float = inf, depth: int = 0
+    ) -> Generator[None, None, Layout]:
+        """The faster of two, measured in turn."""
+        first, second = yield from self._measure(ahead, [best, other], until=until, share=share, depth=depth)
+        if len(first) < FEWEST_ROUNDS and not beaten(first, second):
+            self._undecided |= {(best, depth), (other, depth)}
         return other if better(first, second) else best
 
-    def _rounds(self, layouts: Sequence[Layout], *, until: float, depth: int = 0) -> Generator[None, None, list[list[Figures]]]:
-        question, benches = self._question, list[_Bench]()
-        rounds: list[list[Figures]] = [[] for _ in layouts]
+    def _measure(
+        self, ahead: Plan, layouts: Sequence[Layout], *, until: float, share: float = inf, depth: int = 0
+    ) -> Generator[None, None, list[list[Figures]]]:
+        """Rounds, while a second layout is the faster in each; from `share` seconds on no more than are needed, from `until` on none."""
+        benches, rounds = list[_Bench](), [list[Figures]() for _ in layouts]
         try:
-            benches += [_Bench(question, layout) for layout in layouts]
-            while len(rounds[0]) < ROUNDS and self._spent < question.budget * until and self._busy < MOST_BUSY:
+            benches += [_Bench(self._question, layout) for layout in layouts]
+            while self._spent < until and self._busy < MOST_BUSY and not beaten(rounds[0], *rounds[1:]):
+                if len(rounds[0]) >= (ahead.rounds if self._spent < share else FEWEST_ROUNDS):
+                    break
                 found, quiet = list[Figures](), True
                 for bench in benches:
                     yield from bench.fill(depth)
-                    found.append((yield from bench.round(self._prompt)))
+                    found.append((yield from bench.round(ahead.prompt)))
                     quiet = self._quiet(bench) and quiet
                 for kept, figures in zip(rounds, found, strict=True):
                     kept += [figures] if quiet else []
@@ -181,8 +206,8 @@ class Measurement:
         if self._busy >= MOST_BUSY:
             raise NotReady(TOO_BUSY, hint=LATER)
         for layout, kept in zip(layouts, rounds, strict=True):
-            if kept and layout not in self._trials:
-                self._trials[layout] = trial(layout, kept, streams=STREAMS, prompt=self._prompt)
+            if kept:
+                self._rounds.setdefault((layout, depth), []).extend(kept)
         return rounds
 
     def _quiet(self, bench: _Bench) -> bool:
@@ -192,17 +217,17 @@ class Measurement:
         self._busy += not quiet
         return quiet
 
-    def _curve(self, layout: Layout) -> Generator[None, None, tuple[tuple[int, float], ...]]:
-        """Only for models that can take back what was computed: the others can't speculate. Empty where the time was too short."""
+    def _curve(self, ahead: Plan, layout: Layout) -> Generator[None, None, tuple[tuple[tuple[int, float], ...], bool]]:
+        """Only for models that can take back what was computed: the others can't speculate. Empty, False: the time was too short."""
         bench = _Bench(self._question, layout)
-        times: dict[int, list[float]] = {rows: [] for rows in ROWS}
+        times: dict[int, list[float]] = {rows: [] for rows in ahead.rows}
         try:
             if not bench.decoder.truncates:
-                return ()
+                return (), True
             yield from bench.fill(SMALLEST_PROMPT)
-            while len(times[1]) < ROUNDS and self._spent < self._question.budget:
+            while len(times[1]) < ahead.rounds and self._spent < ahead.all:
                 found = {}
-                for rows in ROWS:
+                for rows in ahead.rows:
                     found[rows] = yield from bench.compute([(0, bench.depth, rows)])
                     bench.decoder.truncate(0, bench.depth)
                 if self._quiet(bench):
@@ -212,4 +237,5 @@ class Measurement:
                     raise NotReady(TOO_BUSY, hint=LATER)
         finally:
             bench.decoder.close()
-        return curve(times) if len(times[1]) >= FEWEST_ROUNDS else ()
+        through = len(times[1]) >= FEWEST_ROUNDS
+        return curve(times) if through else (), through

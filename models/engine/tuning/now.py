@@ -10,14 +10,15 @@ from pathlib import Path
 from models.engine import machine
 from models.engine.client import EngineSettings
 from models.engine.fit import Wishes, fit
-from models.engine.tuning.layout import Tuned
+from models.engine.tuning.layout import Layout, Tuned
 from models.engine.tuning.measure import Measurement, open_context
+from models.engine.tuning.plan import Time
 from models.engine.tuning.remembered import Remembered
 from models.gguf import read_header
 
 
-def measure(path: Path, settings: EngineSettings, *, budget: float, quiet: float, told: Callable[[], None]) -> Tuned:
-    """What is found within about `budget` seconds, kept for the next load; `told` is called while it goes on.
+def measure(path: Path, settings: EngineSettings, *, time: Time, quiet: float, told: Callable[[], None]) -> tuple[Tuned, Layout]:
+    """What is found in about that time, and the layout that the next load takes; `told` is called while it goes on.
 
     NotReady where the machine is busy: less than `quiet` of the processor was to be had. OSError where the disk refuses.
     """
@@ -32,7 +33,7 @@ def measure(path: Path, settings: EngineSettings, *, budget: float, quiet: float
     layout = fit(header, wishes, here)
     with contextlib.closing(Model(path, gpu_layers=layout.gpu_layers)) as model:
         remembered = Remembered(path, settings, layout, here, library=binding.PINNED, gpus=[gpu.name for gpu in gpus])
-        steps = Measurement(remembered.question(partial(open_context, model), budget=budget, quiet=quiet)).steps()
+        steps = Measurement(remembered.question(partial(open_context, model), time=time, quiet=quiet)).steps()
         while True:
             try:
                 next(steps)
@@ -40,5 +41,4 @@ def measure(path: Path, settings: EngineSettings, *, budget: float, quiet: float
                 tuned: Tuned = end.value
                 break
             told()
-    remembered.keep(tuned)
-    return tuned
+    return tuned, remembered.keep(tuned).layout

@@ -17,20 +17,27 @@ _CPUINFO = Path("/proc/cpuinfo")
 _HEAD = 1 << 20  # bytes of the model file that its fingerprint is made of, beside its size
 
 
+class Kept(Tuned, frozen=True):
+    """What was found, and where that is not all: how often it was tried, and when last, in seconds since 1970."""
+
+    tries: int = 0
+    tried_at: float = 0.0
+
+
 class Store:
     """A folder of such files. A file that can't be read counts as none; one that can't be written is told in the log."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def read(self, key: str) -> Tuned | None:
+    def read(self, key: str) -> Kept | None:
         """What was found before; None where nothing was."""
         try:
-            return msgspec.json.decode((self._folder / f"{key}.json").read_bytes(), type=Tuned)
+            return msgspec.json.decode((self._folder / f"{key}.json").read_bytes(), type=Kept)
         except (OSError, msgspec.MsgspecError):
             return None
 
-    def write(self, key: str, tuned: Tuned) -> None:
+    def write(self, key: str, tuned: Kept) -> None:
         """Keep it; a kill in the middle leaves what was there. OSError where the disk refuses."""
         self._folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self._folder, suffix=".new")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.engine.tuning.layout import Figures, Layout, better, curve, threads_to_try, trial
+from models.engine.tuning.layout import Figures, Layout, beaten, better, curve, threads_to_try, trial
 
 SLOW, FAST = Figures(1.0, 4.0, 8.0), Figures(0.8, 3.0, 7.0)
 
@@ -26,6 +26,12 @@ def test_what_is_faster_in_two_figures_and_slower_in_the_third_keeps_the_default
 
 def test_two_rounds_are_too_few_to_leave_the_default() -> None:
     assert not better([SLOW] * 2, [FAST] * 2)
+
+
+def test_a_round_in_which_it_was_not_faster_settles_it_and_without_one_nothing_is_settled() -> None:
+    assert beaten([SLOW, FAST], [FAST, SLOW])
+    assert not beaten([SLOW, SLOW], [FAST, FAST])
+    assert not beaten([SLOW], [])
 
 
 def test_rounds_are_compared_in_pairs_so_a_machine_that_slows_down_changes_nothing() -> None:

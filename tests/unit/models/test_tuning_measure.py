@@ -12,6 +12,7 @@ from models.engine.decoding import DONE, INTERRUPTED
 from models.engine.tuning.idle import IdleTuning
 from models.engine.tuning.layout import Layout, Tuned
 from models.engine.tuning.measure import Clocks, Context, Measurement, Question
+from models.engine.tuning.plan import WHEN_IDLE, Time
 
 
 class Machine:
@@ -99,15 +100,61 @@ def test_the_curve_is_that_of_the_machine() -> None:
     assert curve[12] == pytest.approx(22 / 11)
 
 
-def test_a_slow_model_is_measured_in_a_bounded_time() -> None:
-    machine = Machine(lambda _, tokens: 0.3 * tokens)
-    found(question(machine, budget=5))
-    assert machine.now < 5 + 50, "a first look, and one round of what was under way"
+def laptop(billions: float) -> Callable[[Layout, int], float]:
+    """A model of so many parameters on a slow machine, on which two threads are the fast way: 4 billion take 0.14 s a token."""
+    return lambda layout, tokens: billions * (0.05 + 0.02 * tokens) / (2 if layout.threads == 2 else 1)
+
+
+@pytest.mark.parametrize(("billions", "within"), [(0.135, 6), (1.7, 14), (4, 30), (8, 60), (14, 105)])
+def test_models_of_all_sizes_find_the_fast_way_and_a_curve_in_a_time_that_grows_with_their_steps(billions: float, within: float) -> None:
+    machine = Machine(laptop(billions))
+    tuned = found(question(machine))
+    assert (tuned.layout.threads, tuned.complete) == (2, True)
+    assert {trial.layout.threads: trial.decided for trial in tuned.trials} == {2: True, 3: True, 4: True}
+    assert dict(tuned.curve)[8] == pytest.approx(0.21 / 0.07)
+    assert machine.now < within
+
+
+def test_a_slow_model_whose_default_is_the_fast_way_takes_one_round_for_each_of_the_others() -> None:
+    machine = Machine(lambda layout, tokens: 4 * (0.05 + 0.02 * tokens) / (2 if layout.threads == 4 else 1))
+    tuned = found(question(machine))
+    assert (tuned.layout.threads, tuned.complete) == (4, True)
+    assert [(trial.layout.threads, trial.rounds) for trial in tuned.trials] == [(4, 2), (2, 1), (3, 1)]
+
+
+def test_what_takes_longer_than_anybody_would_wait_ends_and_is_not_called_complete() -> None:
+    machine = Machine(laptop(70))
+    tuned = found(question(machine))
+    assert not tuned.complete
+    assert (tuned.layout.threads, tuned.curve) == (4, ())
+    assert [trial.decided for trial in tuned.trials] == [False] * len(tuned.trials)
+    one_round = 70 * (0.37 + 2 * 0.07 + 0.21) * 1.5
+    assert machine.now < WHEN_IDLE.most + 3 * one_round, "a first look, a round that was under way, and one of the curve"
+
+
+def test_where_a_person_says_how_long_it_ends_then_and_says_what_is_not_decided() -> None:
+    machine = Machine(laptop(4))
+    tuned = found(question(machine, time=Time(3, 3)))
+    assert not tuned.complete
+    assert tuned.layout == Layout(4), "what looks twice as fast has had too few rounds"
+    assert [(trial.layout.threads, trial.rounds, trial.decided) for trial in tuned.trials][:2] == [(4, 1, False), (2, 1, False)]
+    assert machine.now < 3 + 15
+
+
+def test_a_model_that_cannot_take_anything_back_is_complete_without_a_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MadeUp, "truncates", False)
+    tuned = found(question(Machine(laptop(1.7))))
+    assert (tuned.curve, tuned.complete) == ((), True)
 
 
 def test_flash_attention_is_given_up_where_it_is_slow_over_a_long_text() -> None:
-    tuned = found(question(Machine(lambda layout, tokens: (0.0004 if layout.flash else 0.0002) * tokens), budget=30))
+    tuned = found(question(Machine(lambda layout, tokens: (0.0004 if layout.flash else 0.0002) * tokens), time=Time(30, 30)))
     assert not tuned.layout.flash
+    assert {(trial.layout.flash, trial.depth) for trial in tuned.trials if trial.layout.threads == 4} == {
+        (True, 0),
+        (True, 1024),
+        (False, 1024),
+    }
 
 
 def test_a_busy_machine_is_told_of_and_measures_nothing() -> None:
@@ -144,28 +191,34 @@ class Switch:
 
 
 class Idle:
-    """A measurement in pauses, on a clock of its own."""
+    """A measurement in pauses, on a clock of its own; `again`: what whoever keeps it says of the next one."""
 
-    def __init__(self, machine: Machine, kept: Callable[[Tuned], None] = lambda _: None) -> None:
-        self.now, self.switch = 0.0, Switch()
-        steps = Measurement(question(machine)).steps()
-        self.tuning = IdleTuning(steps, self.switch, kept, idle_seconds=20, clock=lambda: self.now)
+    def __init__(self, machine: Machine, again: float | None = None, wait: float = 0.0) -> None:
+        self.now, self.switch, self.again = 0.0, Switch(), again
+        self.kept: list[Tuned | None] = []
+        asked = question(machine)
+        self.tuning = IdleTuning(
+            lambda: Measurement(asked).steps(), self.switch, self.keep, wait=wait, idle_seconds=20, clock=lambda: self.now
+        )
+
+    def keep(self, tuned: Tuned | None) -> float | None:
+        self.kept.append(tuned)
+        return self.again
 
     def through(self) -> int:
         self.now += 20
         for count in range(10_000):
-            if self.tuning.rest() is None:
+            if self.tuning.rest() != 0:
                 return count
         raise AssertionError("it never ends")
 
 
 def test_a_model_is_measured_after_a_while_of_quiet_and_what_was_found_is_handed_on_once() -> None:
-    kept: list[Tuned] = []
-    idle = Idle(Machine(crowded), kept.append)
+    idle = Idle(Machine(crowded))
     idle.now = 5
     assert idle.tuning.rest() == 15
     assert idle.through() > 20
-    assert [tuned.layout.threads for tuned in kept] == [2]
+    assert [tuned.layout.threads for tuned in idle.kept if tuned] == [2]
     assert idle.tuning.rest() is None
 
 
@@ -202,14 +255,35 @@ def test_a_request_ends_the_batch_that_is_measured() -> None:
     assert not idle.switch.on, "and no other"
 
 
-def test_a_disk_that_takes_nothing_ends_the_measurement_and_nothing_else() -> None:
-    def full(_: Tuned) -> None:
+def test_a_disk_that_takes_nothing_ends_the_measurement_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    assert Idle(Machine(crowded), full).through() > 20
+    monkeypatch.setattr(Idle, "keep", full)
+    idle = Idle(Machine(crowded))
+    assert idle.through() > 20
+    assert idle.tuning.rest() is None
 
 
-def test_a_machine_that_is_too_busy_ends_the_measurement_without_a_word_to_anybody() -> None:
-    kept: list[Tuned] = []
-    Idle(Machine(crowded, share=0.4), kept.append).through()
-    assert kept == []
+def test_a_machine_that_is_too_busy_ends_the_measurement_without_a_word_and_it_is_made_anew_when_it_is_time() -> None:
+    machine = Machine(crowded, share=0.4)
+    idle = Idle(machine, again=3600)
+    idle.through()
+    assert idle.kept == [None]
+    assert idle.tuning.rest() == 3600
+    assert machine.open == 0
+    machine.share, idle.again = 1.0, None
+    idle.now += 3600
+    idle.through()
+    assert [tuned.layout.threads for tuned in idle.kept[1:] if tuned] == [2]
+    assert idle.tuning.rest() is None
+
+
+def test_a_measurement_that_was_put_off_waits_for_its_time_also_when_nobody_asks() -> None:
+    idle = Idle(Machine(crowded), wait=300)
+    idle.now = 100
+    assert idle.tuning.rest() == 200
+    idle.tuning.disturb()
+    idle.tuning.pause()
+    idle.now = 300
+    assert idle.tuning.rest() == 0

@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.engine.tuning import store
-from models.engine.tuning.layout import Layout, Trial, Tuned
-from models.engine.tuning.store import Store
+from models.engine.tuning.layout import Layout, Trial
+from models.engine.tuning.store import Kept, Store
 
-TUNED = Tuned(Layout(2, 256, False), (Trial(Layout(2), 0.01, 0.004, 0.002, 5),), ((1, 1.0), (2, 1.8)))
+KEPT = Kept(Layout(2, 256, False), (Trial(Layout(2), 0.01, 0.004, 0.002, 5),), ((1, 1.0), (2, 1.8)), True)
 
 
 def named(model: Path, **values: object) -> str:
@@ -17,8 +17,8 @@ def named(model: Path, **values: object) -> str:
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     kept = Store(tmp_path / "tuning")
     assert kept.read("one") is None
-    kept.write("one", TUNED)
-    assert kept.read("one") == TUNED
+    kept.write("one", KEPT)
+    assert kept.read("one") == KEPT
     assert [path.name for path in (tmp_path / "tuning").iterdir()] == ["one.json"]
 
 
@@ -26,6 +26,11 @@ def test_a_file_that_is_half_or_strange_counts_as_none(tmp_path: Path) -> None:
     for text in ('{"layout": {"threads": 2', '{"layout": 7}', ""):
         (tmp_path / "one.json").write_text(text, encoding="utf-8")
         assert Store(tmp_path).read("one") is None
+
+
+def test_a_file_of_before_is_used_and_counts_as_not_complete(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text('{"layout": {"threads": 2}, "trials": [], "curve": [[1, 1.0]]}', encoding="utf-8")
+    assert Store(tmp_path).read("one") == Kept(Layout(2), (), ((1, 1.0),), False, 0)
 
 
 def test_another_model_library_machine_or_setting_has_another_name(tmp_path: Path) -> None:
