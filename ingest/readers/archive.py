@@ -25,8 +25,8 @@ class ZipReader:
         """The inner files, as the archive lists them."""
         try:
             archive = zipfile.ZipFile(io.BytesIO(file.data))
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
-            raise ItemError(f"is not a readable ZIP archive: {error}.", hint="Pack it again.") from None
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError):
+            raise ItemError("is not a readable ZIP archive, or not whole.", hint="Pack it again.") from None
         with archive:
             for entry in archive.infolist():
                 path = name_of(entry)
@@ -57,8 +57,8 @@ def _take(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: int) -> bytes:
             data = opened.read(min(size, most + 1))
     except NotImplementedError:
         raise ItemError(f"is packed by a method ({entry.compress_type}) that Ondol does not know.", hint="Pack it again as ZIP.") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError) as error:
-        raise ItemError(f"is damaged in the archive: {error}.", hint="Pack it again.") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError):
+        raise ItemError("is damaged in the archive.", hint="Pack it again.") from None
     if len(data) > most:
         raise Spent(f"holds {name_of(entry)}, which grows more than {RATIO} times when it is unpacked.", hint="Leave that out of it.")
     return data

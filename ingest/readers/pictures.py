@@ -88,8 +88,8 @@ def _frames(data: bytes) -> Iterator[Image]:
             raise ItemError(f"has more than {MOST_PIXELS // 1_000_000} million pixels.", hint="Make it smaller.") from None
         except UnidentifiedImageError:
             raise ItemError("is not a picture that can be read.", hint="Open it in a picture program and save it again.") from None
-        except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow raises on damaged files
-            raise ItemError(f"is a damaged picture: {error}.", hint="Open it in a picture program and save it again.") from None
+        except (OSError, SyntaxError, ValueError, EOFError):  # what Pillow raises on damaged files
+            raise ItemError("is a damaged picture.", hint="Open it in a picture program and save it again.") from None
 
 
 def _on_white(picture: Image) -> Image:

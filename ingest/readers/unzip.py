@@ -13,6 +13,7 @@ from ingest.readers.contract import too_large_unpacked
 
 _ENCRYPTED = 0x1
 _PIECE = 1 << 20
+_SAVE_AGAIN = "Open it in the program that wrote it and save it again."
 _BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError, NotImplementedError)
 
 
@@ -26,8 +27,8 @@ class Unzipped:
         self._limit, self._left = limit, limit
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
-        except _BROKEN as error:
-            raise _damaged(str(error)) from None
+        except _BROKEN:
+            raise ItemError("is damaged, not whole, or not what its name says.", hint=_SAVE_AGAIN) from None
         self._members = {_plain(info.filename): info for info in self._zip.infolist() if not info.is_dir()}
 
     @property
@@ -55,8 +56,8 @@ class Unzipped:
                     if self._left < 0:
                         raise too_large_unpacked(self._limit)
                     pieces.append(piece)
-        except _BROKEN as error:
-            raise _damaged(f"{name}: {error}") from None
+        except _BROKEN:
+            raise _damaged(f"{name} can't be unpacked") from None
         return b"".join(pieces)
 
 
@@ -65,4 +66,4 @@ def _plain(name: str) -> str:
 
 
 def _damaged(what: str) -> ItemError:
-    return ItemError(f"is damaged or not whole ({what}).", hint="Open it in the program that wrote it and save it again.")
+    return ItemError(f"is damaged or not whole ({what}).", hint=_SAVE_AGAIN)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from app.core.errors import ItemError
-from ingest.documents import Block, Document, Failed
+from ingest.documents import Document, Failed
 from ingest.readers.contract import Limits
 from ingest.reading.whole import failure
 from ingest.reading.wire import Portion
@@ -87,10 +87,6 @@ def _shortened(document: Document) -> Document:
         )
         document = msgspec.structs.replace(document, blocks=blocks)
     return document
-
-
-def _with_short_headings(block: Block) -> Block:
-    return msgspec.structs.replace(block, heading_path=tuple(heading[:NAME] for heading in block.heading_path))
 
 
 def _depth(value: Any) -> int:

@@ -12,6 +12,9 @@ from ingest.documents import Document, Failed
 from ingest.readers.contract import FileContent, Limits, Packed, Spent, suffix_of, too_large, too_large_unpacked
 from ingest.readers.registry import Readers
 
+MOST_OF_AN_ERROR = 500
+"""Characters of an error's text that are told."""
+
 
 @dataclass
 class _Taken:
@@ -42,7 +45,9 @@ def _read(file: FileContent, readers: Readers, limits: Limits, taken: _Taken, de
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - a parser may raise anything on a broken file: that file fails, the run goes on
-        yield Failed(file.id, f"{file.id} could not be read ({type(error).__name__}: {error})."[:1000])
+        # A reader has met what it was not made for: the name of the error is for whoever mends it.
+        why = f"{type(error).__name__}: {error}"[:MOST_OF_AN_ERROR]
+        yield Failed(file.id, f"{file.id} could not be read ({why}). It may be damaged: open it in its own program and save it again.")
 
 
 def _opened(file: FileContent, readers: Readers, limits: Limits, taken: _Taken, depth: int) -> Iterator[Document | Failed]:

@@ -1,4 +1,7 @@
-"""A folder of files that were made to do harm, or that somebody's disk went wrong under. `EXPECTED` says how each must end."""
+"""A folder of files that were made to do harm, or that somebody's disk went wrong under.
+
+`FAILS`, `GIVES`, `MAY_GIVE` and `PASSED_OVER` say how each must end.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import socket
 import unicodedata
 import zipfile
 from pathlib import Path
+
+from pdf_by_hand import CATALOGUE, flood, locked, plain, written
 
 MEGABYTE = 1_000_000
 SECRET = "the secret of another file"
@@ -30,26 +35,28 @@ FAILS = {
     "bomb.zip": "grows more than 200 times",
     "forty-two.zip": "archives that lie more than 5 deep",
     "truncated.zip": "not a readable ZIP",
-    "laughs.docx": "",
-    "laughs.odt": "",
-    "endless.pdf": "",
-    "encrypted.pdf": "",
-    "truncated.pdf": "",
-    "picture.docx": "",
-    "letter.pdf": "",
+    "laughs.docx": r"declares entities in word/document\.xml, .*Don't trust it",
+    "laughs.odt": r"declares entities in content\.xml, .*Don't trust it",
+    "circle.pdf": r"has no pages that can be found: it is damaged\. Open it in a PDF program",
+    "million.pdf": "has 1000000 pages, more than 5000. Split it",
+    "flood.pdf": "needs more than 300 MB of memory to be read. Split it",
+    "encrypted.pdf": r"is protected by a password\. Save a copy without one",
+    "truncated.pdf": r"is not a PDF, or a damaged one\. Open it in a PDF program",
+    "letter.pdf": r"is not a PDF, or a damaged one\. Open it in a PDF program",
+    "picture.docx": "is damaged, not whole, or not what its name says. Open it in the program that wrote it",
     "sparse.txt": "is larger than 50 MB",
     "sparse.zip": "is larger than 50 MB",
     "rows.csv": "needs more than 300 MB of memory",
     "bad.jsonl": "holds 499900 more parts",
-    "deep.json": "",
+    "deep.json": "nested too deeply. Export it as JSON lines",
     "zero-bytes.txt": "is empty",
     "zero-bytes.pdf": "is empty",
-    "zeros.txt": "",
-    "pages.txt": "",
+    "zeros.txt": "is not text in any encoding .* Save it as UTF-8",
+    "pages.txt": "is not text in any encoding .* Save it as UTF-8",
     "bad?.txt": "a name that is not valid text",
     "gone.txt": "can't be looked into",
 }
-"""What fails, and words of its reason where they are ours."""
+"""What fails, and words of its reason."""
 GIVES = ("good.txt", "line\nbreak.txt", "🔥.txt", "한글.txt", "growing.txt", "wide.zip#a.txt", "deep.html")
 MAY_GIVE = ("deep.xml", "external.xml", "laughs.xml")
 """Text, or one failure; never what they ask for."""
@@ -114,28 +121,15 @@ def _plain(folder: Path) -> None:
 
 
 def _pdfs(folder: Path) -> None:
-    loop = _pdf("<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 1000000000 >>")
-    (folder / "endless.pdf").write_bytes(loop)
-    (folder / "encrypted.pdf").write_bytes(
-        _pdf(
-            "<< /Type /Pages /Kids [] /Count 0 >>",
-            f"/ID [<{'00' * 16}> <{'00' * 16}>] "
-            f"/Encrypt << /Filter /Standard /V 2 /R 3 /Length 128 /P -4 /O <{'11' * 32}> /U <{'22' * 32}> >>",
-        )
-    )
-    (folder / "truncated.pdf").write_bytes(loop[: len(loop) // 2])
+    circle = b"<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 1000000000 >>"
+    (folder / "circle.pdf").write_bytes(written(CATALOGUE, circle))
+    (folder / "million.pdf").write_bytes(plain("alone", b"<< /Type /Pages /Kids [3 0 R] /Count 1000000 >>"))
+    (folder / "flood.pdf").write_bytes(flood(400))
+    (folder / "encrypted.pdf").write_bytes(locked(SECRET, "ondol"))
+    whole = plain("a page")
+    (folder / "truncated.pdf").write_bytes(whole[: len(whole) // 4])
     (folder / "letter.pdf").write_text("This is no PDF but a letter. " * 20)
     (folder / "pages.txt").write_bytes(b"%PDF-1.4\n" + os.urandom(20_000))
-
-
-def _pdf(pages: str, trailer: str = "") -> bytes:
-    made, places = b"%PDF-1.4\n", []
-    for number, body in enumerate(("<< /Type /Catalog /Pages 2 0 R >>", pages), 1):
-        places.append(len(made))
-        made += f"{number} 0 obj\n{body}\nendobj\n".encode()
-    table = "".join(f"{place:010} 00000 n \n" for place in places)
-    end = f"xref\n0 3\n0000000000 65535 f \n{table}trailer\n<< /Size 3 /Root 1 0 R {trailer} >>\nstartxref\n{len(made)}\n%%EOF\n"
-    return made + end.encode()
 
 
 def _names(folder: Path) -> None:

@@ -27,8 +27,8 @@ class Compound:
         try:
             self._ole: Any = olefile.OleFileIO(io.BytesIO(data))
             self.names = ["/".join(path) for path in self._ole.listdir()]
-        except Exception as error:  # noqa: BLE001 - a damaged container makes it raise OSError, IndexError, struct.error and others
-            raise _damaged(error) from None
+        except Exception:  # noqa: BLE001 - a damaged container makes it raise OSError, IndexError, struct.error and others
+            raise _damaged() from None
 
     def __contains__(self, path: str) -> bool:
         return path in self.names
@@ -37,8 +37,8 @@ class Compound:
         """A stream's bytes. ItemError: it is missing or damaged."""
         try:
             return bytes(self._ole.openstream(path).read())
-        except Exception as error:  # noqa: BLE001 - as above
-            raise _damaged(error) from None
+        except Exception:  # noqa: BLE001 - as above
+            raise _damaged() from None
 
     def title(self) -> str:
         """The title in the summary of an HWP file; "" where there is none."""
@@ -61,5 +61,5 @@ def why_not_open_xml(data: bytes, kind: str) -> ItemError:
     return ItemError(f"is of an older Office format, not .{kind}.", hint=f"Open it in its program and save it as .{kind}.")
 
 
-def _damaged(error: Exception) -> ItemError:
-    return ItemError(f"is damaged or not whole ({error}).", hint="Open it in the program that wrote it and save it again.")
+def _damaged() -> ItemError:
+    return ItemError("is damaged or not whole.", hint="Open it in the program that wrote it and save it again.")

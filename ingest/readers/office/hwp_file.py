@@ -1,4 +1,4 @@
-"""HWP 5 as a file: which streams hold text, how they are packed and, in a distributed document, locked. What is in them: `hwp_records`."""
+"""HWP 5 as a file: which streams hold text, how they are packed and, in a distributed document, locked. What their records say: `hwp`."""
 
 from __future__ import annotations
 

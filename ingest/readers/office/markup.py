@@ -15,6 +15,10 @@ Element = Any
 
 LARGEST = 100_000_000
 """Bytes of one part. Its tree takes several times as much memory."""
+_DEEPEST, _LONGEST = 256, 10_000_000
+"""Elements in one another, and bytes of a name or value: libxml2's own bounds."""
+_ENTITY = b"<!ENTITY"
+"""As it stands in bytes of one or, without their zeros, two to a letter."""
 
 
 def parse(data: bytes, part: str) -> Element:
@@ -32,15 +36,37 @@ def parse(data: bytes, part: str) -> Element:
     )
     try:
         root = etree.fromstring(data, parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise ItemError(
-            f"is damaged: its part {part} is not valid XML ({error}).",
-            hint="Open it in the program that wrote it and save it again.",
-        ) from None
+    except etree.XMLSyntaxError as error:
+        if error.code in (etree.ErrorTypes.ERR_RESOURCE_LIMIT, etree.ErrorTypes.ERR_NAME_TOO_LONG, etree.ErrorTypes.ERR_ENTITY_LOOP):
+            raise (_entities(part) if _ENTITY in data.replace(b"\0", b"") else _out_of_bounds(part)) from None
+        line, column = error.position
+        raise _invalid(part, f" at line {line}, column {column}") from None
+    except ValueError:
+        raise _invalid(part) from None
     declared = root.getroottree().docinfo.internalDTD
     if declared is not None and any(True for _ in declared.iterentities()):
-        raise ItemError(f"declares entities in {part}, which no office program does.", hint="Don't trust this file.")
+        raise _entities(part)
     return root
+
+
+def _entities(part: str) -> ItemError:
+    return ItemError(
+        f"declares entities in {part}, which can be made to grow without end or to bring in other files.",
+        hint="Don't trust it; if it is your own, save it without a DOCTYPE.",
+    )
+
+
+def _out_of_bounds(part: str) -> ItemError:
+    return ItemError(
+        f"nests its elements more than {_DEEPEST} deep in {part}, or has a value of more than {_LONGEST // 1_000_000} MB there.",
+        hint="Split it.",
+    )
+
+
+def _invalid(part: str, place: str = "") -> ItemError:
+    return ItemError(
+        f"is damaged: its part {part} is not valid XML{place}.", hint="Open it in the program that wrote it and save it again."
+    )
 
 
 def missing_library() -> ItemError:

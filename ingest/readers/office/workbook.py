@@ -66,7 +66,7 @@ def _translated() -> Iterator[None]:
     except BaseException as error:  # noqa: BLE001 - as said above
         if type(error).__name__ == "PasswordError":
             raise ItemError("is protected by a password.", hint="Save a copy without one.") from None
-        raise ItemError(f"is damaged or not whole ({error}).", hint="Open it in its program and save it again.") from None
+        raise ItemError("is damaged or not whole.", hint="Open it in its program and save it again.") from None
 
 
 def _too_long(file: FileContent, sheet: str, rows: int, read: int) -> Failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hwp_files import compound, hwp, hwp_p, hwp_table
@@ -87,7 +88,24 @@ def test_xml_that_nests_without_end_is_refused():
     deep = "<w:sdt><w:sdtContent>" * 5_000 + p("속") + "</w:sdtContent></w:sdt>" * 5_000
     (found,) = read("docx", docx(deep))
     assert isinstance(found, Failed)
-    assert "not valid XML" in found.reason
+    assert "nests its elements more than 256 deep in word/document.xml" in found.reason
+
+
+_TENFOLD = "".join(f"<!ENTITY {name} '" + f"&{of};" * 10 + "'>" for of, name in pairwise("abcdefghi"))
+LAUGHS = f"<!DOCTYPE r [<!ENTITY a 'ha'>{_TENFOLD}]>"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_entities_that_would_fill_the_memory_are_told_as_entities(encoding):
+    (found,) = read("xml", f"<?xml version='1.0' encoding='{encoding}'?>{LAUGHS}<r>&i;</r>".encode(encoding))
+    assert isinstance(found, Failed)
+    assert "declares entities in a.xml" in found.reason
+
+
+def test_xml_that_is_not_valid_is_told_with_its_place_and_not_in_a_librarys_words():
+    (found,) = read("xml", b"<?xml version='1.0'?>\n<a>\n <b></a>")
+    assert isinstance(found, Failed)
+    assert "is damaged: its part a.xml is not valid XML at line 3, column 9. Open it" in found.reason
 
 
 @pytest.mark.parametrize("suffix", ["docx", "pptx", "xlsx", "odt", "epub", "hwpx"])
