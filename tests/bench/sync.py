@@ -2,11 +2,12 @@
 
     ONDOL_EVAL_DATA=... python tests/bench/sync.py --models MODELS_FOLDER [--paragraphs 300] [--precision bf16] [--rows 200000]
     python tests/bench/sync.py --models MODELS_FOLDER --dump netflix.sql [--dump-rows 5000] [--precision bf16] [--rows 0]
+    python tests/bench/sync.py [--rows 1000000] [--dimensions 8] [--rounds 1] [--follow]
 
 Part 1: a first sync of en-squad paragraphs, or of a dump's rows in a PostgreSQL, against the bare embedder on the very same
-texts, taken in turns in one process (the median of their ratios). Part 2: syncs of rows of a real PostgreSQL after nothing and
-1 % changed (the best of the rounds), and some keys, each in a process of its own, by a deterministic vector generator. Prints
-one JSON line a part.
+texts, taken in turns in one process (the median of their ratios). Part 2: syncs of rows of a real PostgreSQL: the first, after
+nothing, ten rows and 1 % changed (the best of the rounds), some keys, and every row to be hashed; each in a process of its own, by a
+deterministic vector generator; with `--follow` through a logical slot. Prints one JSON line a part.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from app.core.paths import Home  # noqa: E402
 from ingest.postgres.asked import Asked  # noqa: E402
 from ingest.sync import ingest_files, ingest_postgres  # noqa: E402
 from models.embedder import Vectors  # noqa: E402
-from models.hash_embedder import HashEmbedder, WordCounter  # noqa: E402
 
 TakeIn = Callable[[Home, Any, Any], int]
 """Ingests all of a source into a home, by an embedder and a counter of tokens; returns the chunks."""
@@ -46,8 +46,9 @@ AGAIN = """
 import sys, json, time
 from pathlib import Path
 from app.core.paths import Home
-from ingest.sync import sync
+from ingest.sync import ingest_postgres, sync
 from models.hash_embedder import HashEmbedder, WordCounter
+home, dimensions, dsn, follow = Home(Path(sys.argv[1])), int(sys.argv[2]), sys.argv[3], sys.argv[4] == "follow"
 embedding, spent = [], []
 class Timed(HashEmbedder):
     def passages(self, texts):
@@ -58,8 +59,13 @@ class Timed(HashEmbedder):
             spent.append(time.perf_counter() - began)
 def embedder():
     embedding.append(True)
-    return Timed()
-(report,) = sync(Home(Path(sys.argv[1])), None, embedder, lambda: WordCounter())
+    return Timed(dimensions)
+if home.book.exists():
+    (report,) = sync(home, None, embedder, lambda: WordCounter())
+else:
+    from ingest.postgres.asked import Asked
+    (report,) = ingest_postgres(home, dsn, Asked(tables=("items",), follow=follow), "shop", embedder, lambda: WordCounter())
+assert report.ok, report
 peak = next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 told = {name: getattr(report, name) for name in ("unchanged", "changed", "added", "deleted")}
 told |= {"seconds_in_run": report.seconds, "embedding_s": round(sum(spent), 2), "peak_mb": peak}
@@ -146,10 +152,10 @@ def clock(times: list[tuple[float, float]]) -> Iterator[None]:
     times.append((time.perf_counter() - began[0], time.process_time() - began[1]))
 
 
-def again(home: str) -> dict[str, object]:
+def measured(*asked: str) -> dict[str, object]:
     """A sync in a process of its own: what it counted, and its seconds on the wall and of the CPU, start included."""
     began, used = time.perf_counter(), os.times()
-    out = subprocess.run([sys.executable, "-c", AGAIN, home], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    out = subprocess.run([sys.executable, "-c", AGAIN, *asked], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     cpu = sum(os.times()[2:4]) - sum(used[2:4])
     return {"process_s": round(time.perf_counter() - began, 2), "process_cpu_s": round(cpu, 2), **json.loads(out)}
 
@@ -159,27 +165,30 @@ def least(runs: Sequence[dict[str, object]]) -> dict[str, object]:
     return min(runs, key=lambda run: float(str(run["process_s"])))
 
 
-def unchanged(rows: int, rounds: int) -> Iterator[dict[str, object]]:
-    """A first sync, then what later ones cost: nothing changed, 1 % changed, other keys, every row to be hashed."""
+def unchanged(rows: int, rounds: int, dimensions: int, *, follow: bool) -> Iterator[dict[str, object]]:
+    """A first sync, then what later ones cost: nothing changed, ten rows and 1 % changed, other keys, every row to be hashed."""
     with embedded_server() as dsn, tempfile.TemporaryDirectory() as home, psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE TABLE items (id bigint PRIMARY KEY, name text, body text, price numeric, at timestamptz)")
         connection.execute(
             f"INSERT INTO items SELECT n, 'item ' || n, repeat('words of item ' || n || ' stand here. ', 6), n * 1.5, now() "
             f"FROM generate_series(1, {rows}) n"
         )
-        began = time.perf_counter()
-        ingest_postgres(Home(Path(home)), dsn, Asked(tables=("items",)), "shop", HashEmbedder(), WordCounter())
-        yield {"part": "first sync of rows", "rows": rows, "s": round(time.perf_counter() - began, 1)}
-        yield {"part": "unchanged rows", "rows": rows, **least([again(home) for _ in range(rounds)]), "bar_s": 2}
-        runs = []
-        for number in range(rounds):
-            connection.execute(f"UPDATE items SET price = price + 1 WHERE id % 100 = {number}")
-            runs.append(again(home))
-        yield {"part": "1 % changed", "rows": rows, **least(runs)}
+        again = partial(measured, home, str(dimensions), dsn, "follow" if follow else "")
+        how = {"rows": rows, "dimensions": dimensions, "follow": follow}
+        yield {"part": "first sync of rows", **how, **again()}
+        yield {"part": "unchanged rows", **how, **least([again() for _ in range(rounds)]), "bar_s": 2}
+        for part, share in ("10 changed", rows // 10), ("1 % changed", 100):
+            runs = []
+            for number in range(rounds):
+                connection.execute(f"UPDATE items SET price = price + 1 WHERE id % {share} = {number}")
+                runs.append(again())
+            yield {"part": part, **how, **least(runs)}
         connection.execute("DELETE FROM items WHERE id % 1000 = 1")
-        yield {"part": "other keys", "rows": rows, **again(home)}
-        connection.execute("VACUUM FULL items")
-        yield {"part": "every row hashed", "rows": rows, **again(home)}
+        connection.execute("INSERT INTO items SELECT id + 1, name, body, price, at FROM items ORDER BY id DESC LIMIT 1")
+        yield {"part": "other keys", **how, **again()}
+        if not follow:  # a slot tells of no row that was only moved
+            connection.execute("VACUUM FULL items")
+            yield {"part": "every row hashed", **how, **again()}
 
 
 if __name__ == "__main__":
@@ -190,11 +199,13 @@ if __name__ == "__main__":
     asked.add_argument("--dump-rows", type=int, default=5000)
     asked.add_argument("--rows", type=int, default=200_000)
     asked.add_argument("--rounds", type=int, default=3)
+    asked.add_argument("--dimensions", type=int, default=384, help="of the vectors of part 2")
+    asked.add_argument("--follow", action="store_true", help="part 2 through a logical slot")
     asked.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     given = asked.parse_args()
     if given.models:
         source = partial(rows_of, given.dump, given.dump_rows) if given.dump else partial(paragraphs_of, given.paragraphs)
         print(json.dumps(first_sync(given.models, given.rounds, given.precision, source)), flush=True)
     if given.rows:
-        for part in unchanged(given.rows, given.rounds):
+        for part in unchanged(given.rows, given.rounds, given.dimensions, follow=given.follow):
             print(json.dumps(part), flush=True)
