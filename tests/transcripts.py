@@ -31,7 +31,9 @@ class Transcript(NamedTuple):
 
 
 OSLO = '{"city": "Oslo"}'
-TWO = (("get_weather", OSLO), ("now", "{}"))
+# Letters of several bytes in every family's call: a stream may be cut within one.
+SEOUL = '{"city": "서울"}'
+TWO = (("get_weather", SEOUL), ("now", "{}"))
 _DEEP = ("<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>")
 
 # Calls alone, which the family's own grammar takes too.
@@ -50,51 +52,56 @@ _CALLS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "glm",
-        "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Oslo</arg_value>\n<arg_key>days</arg_key>\n<arg_value>2</arg_value>\n"
+        "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>서울</arg_value>\n<arg_key>days</arg_key>\n<arg_value>2</arg_value>\n"
         "</tool_call>\n<tool_call>now\n</tool_call>",
-        (("get_weather", '{"city": "Oslo", "days": 2}'), ("now", "{}")),
+        (("get_weather", '{"city": "서울", "days": 2}'), ("now", "{}")),
     ),
-    ("llama3", '{"name": "get_weather", "parameters": {"city": "Oslo", "days": 2}}', (("get_weather", '{"city": "Oslo", "days": 2}'),)),
+    ("llama3", '{"name": "get_weather", "parameters": {"city": "서울", "days": 2}}', (("get_weather", '{"city": "서울", "days": 2}'),)),
     ("llama3", '<|python_tag|>{"type": "function", "name": "now", "parameters": {}}', (("now", "{}"),)),
-    ("mistral", '[TOOL_CALLS]get_weather[ARGS]{"city": "Oslo"}[TOOL_CALLS]now[ARGS]{}', TWO),
-    ("mistral-list", '[TOOL_CALLS][{"name": "get_weather", "arguments": {"city": "Oslo"}}, {"name": "now", "arguments": {}}]', TWO),
+    ("mistral", '[TOOL_CALLS]get_weather[ARGS]{"city": "서울"}[TOOL_CALLS]now[ARGS]{}', TWO),
+    ("mistral-list", '[TOOL_CALLS][{"name": "get_weather", "arguments": {"city": "서울"}}, {"name": "now", "arguments": {}}]', TWO),
     (
         "harmony",
-        '<|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Oslo"}',
-        (("get_weather", OSLO),),
+        '<|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "서울"}',
+        (("get_weather", SEOUL),),
     ),
     ("harmony", " to=functions.now<|channel|>commentary json<|message|>{}", (("now", "{}"),)),
     (
         "gemma",
-        "<start_function_call>call:get_weather{city:<escape>Os, {lo}<escape>,days:2,tags:[<escape>a<escape>,<escape>b<escape>]}"
+        "<start_function_call>call:get_weather{city:<escape>서, {울}<escape>,days:2,tags:[<escape>a<escape>,<escape>b<escape>]}"
         "<end_function_call><start_function_call>call:now{}<end_function_call>",
-        (("get_weather", '{"city": "Os, {lo}", "days": 2, "tags": ["a", "b"]}'), ("now", "{}")),
+        (("get_weather", '{"city": "서, {울}", "days": 2, "tags": ["a", "b"]}'), ("now", "{}")),
     ),
     (
         "gemma4",
-        '<|tool_call>call:get_weather{city:<|"|>Oslo<|"|>}<tool_call|><|tool_call>call:now{}<tool_call|>',
+        '<|tool_call>call:get_weather{city:<|"|>서울<|"|>}<tool_call|><|tool_call>call:now{}<tool_call|>',
         TWO,
     ),
     (
         "deepseek",
-        f"{_DEEP[0]}{_DEEP[1]}get_weather{_DEEP[2]}{OSLO}{_DEEP[3]}{_DEEP[1]}now{_DEEP[2]}{{}}{_DEEP[3]}{_DEEP[4]}",
+        f"{_DEEP[0]}{_DEEP[1]}get_weather{_DEEP[2]}{SEOUL}{_DEEP[3]}{_DEEP[1]}now{_DEEP[2]}{{}}{_DEEP[3]}{_DEEP[4]}",
         TWO,
     ),
     (
         "deepseek-r1",
-        f"{_DEEP[0]}{_DEEP[1]}function{_DEEP[2]}get_weather\n```json\n{OSLO}\n```{_DEEP[3]}\n"
+        f"{_DEEP[0]}{_DEEP[1]}function{_DEEP[2]}get_weather\n```json\n{SEOUL}\n```{_DEEP[3]}\n"
         f"{_DEEP[1]}function{_DEEP[2]}now\n```json\n{{}}\n```{_DEEP[3]}{_DEEP[4]}",
         TWO,
     ),
     (
         "cohere",
-        '<|START_ACTION|>[{"tool_name": "get_weather", "parameters": {"city": "Oslo"}},\n'
+        '<|START_ACTION|>[{"tool_name": "get_weather", "parameters": {"city": "서울"}},\n'
         '    {"tool_name": "now", "parameters": {}}]<|END_ACTION|>',
         TWO,
     ),
-    ("phi4", '<|tool_call|>[{"name": "get_weather", "arguments": {"city": "Oslo"}}, {"name": "now", "arguments": {}}]<|/tool_call|>', TWO),
-    ("granite", '<|tool_call|>[{"name": "get_weather", "arguments": {"city": "Oslo"}}, {"name": "now", "arguments": {}}]', TWO),
-    ("generic", '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>', (("now", "{}"),)),
+    ("phi4", '<|tool_call|>[{"name": "get_weather", "arguments": {"city": "서울"}}, {"name": "now", "arguments": {}}]<|/tool_call|>', TWO),
+    ("granite", '<|tool_call|>[{"name": "get_weather", "arguments": {"city": "서울"}}, {"name": "now", "arguments": {}}]', TWO),
+    (
+        "generic",
+        '<tool_call>\n{"name": "get_weather", "arguments": {"city": "서울"}}\n</tool_call>\n'
+        '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>',
+        TWO,
+    ),
 )
 GRAMMATICAL = tuple((family, call) for family, call, _ in _CALLS)
 ALONE = tuple(Transcript(family, call, Heard(calls=calls)) for family, call, calls in _CALLS)

@@ -8,10 +8,14 @@ from typing import Any
 
 from app.core.errors import BadRequest
 from app.core.records import Generation
+from models.engine.grammar.merge import REMARKS, listed
 from models.engine.tools.parts import Tool
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _MOST = 256
+_DEEPEST = 20  # references that lead on to others
+_DEFINITION = re.compile(r"#/(\$defs|definitions)/([^/]+)")
+_OBJECT = 'Arguments are an object: say {"type": "object", "properties": {...}}.'
 _NOTHING: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -30,8 +34,8 @@ def known(given: Sequence[Mapping[str, Any]]) -> tuple[Tool, ...]:
         if name in tools:
             raise _wrong(f"two tools are called '{name}'")
         if parameters is not None and not isinstance(parameters, Mapping):
-            raise _wrong(f"tools[{at}].function.parameters is no JSON schema of an object")
-        tools[name] = Tool(name, _object(parameters), function.get("strict") is True)
+            raise _wrong(f"tools[{at}].function.parameters is no JSON schema of an object", _OBJECT)
+        tools[name] = Tool(name, _object(parameters, f"tools[{at}].function.parameters"), function.get("strict") is True)
     return tuple(tools.values())
 
 
@@ -53,13 +57,28 @@ def callable_tools(request: Generation) -> tuple[Tool, ...]:
     return chosen
 
 
-def _object(parameters: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Arguments are an object, also where the schema doesn't say so."""
+def _object(parameters: Mapping[str, Any] | None, place: str) -> Mapping[str, Any]:
+    """Arguments are an object, also where the schema doesn't say so. BadRequest where it says otherwise."""
     if not parameters:
         return _NOTHING
+    parameters = _referred(parameters)
+    kind = parameters.get("type", "object")
+    if "object" not in listed(kind):
+        raise _wrong(f"{place} is of type {kind!r}", _OBJECT)
     if parameters.get("properties") == {} and "additionalProperties" not in parameters:
         parameters = {**parameters, "additionalProperties": False}
-    return parameters if "type" in parameters or "$ref" in parameters else {**parameters, "type": "object"}
+    return {**parameters, "type": "object"}
+
+
+def _referred(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The definition of its own that a schema is nothing but a reference to, with all of them; else the schema as it stands."""
+    for _ in range(_DEEPEST):
+        found = _DEFINITION.fullmatch(str(parameters.get("$ref"))) if set(parameters) - REMARKS == {"$ref"} else None
+        meant = parameters[found[1]].get(found[2]) if found and isinstance(parameters.get(found[1]), Mapping) else None
+        if found is None or not isinstance(meant, Mapping):
+            break
+        parameters = {**meant, found[1]: parameters[found[1]]}
+    return parameters
 
 
 def _wrong(what: str, hint: str = "", *, param: str = "tools") -> BadRequest:

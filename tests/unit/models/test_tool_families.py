@@ -13,7 +13,7 @@ from models.engine.chat_template import ChatTemplate
 from models.engine.tools.families import by_marks
 from models.engine.tools.history import Habits, written
 from models.engine.tools.known import callable_tools, known
-from models.engine.tools.plan import plan
+from models.engine.tools.plan import check, plan
 
 CALL = {"id": "call_0123456789", "type": "function", "function": {"name": "now", "arguments": '{"zone": "서울"}'}}
 NOW: dict[str, Any] = {
@@ -29,6 +29,7 @@ HISTORY = (
 TOOLS = "{% for t in tools %}{{ t | tojson }}{% endfor %}"
 EACH = "{% for m in messages %}{% for c in m.tool_calls or [] %}"
 END = "{% endfor %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+DEEPSEEK = ("<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>")
 CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
 
 
@@ -39,6 +40,10 @@ def template(call: str) -> ChatTemplate:
 @pytest.mark.parametrize(
     ("marks", "family"),
     [
+        (" ".join(DEEPSEEK), "deepseek"),
+        (" ".join((*DEEPSEEK, "```json")), "deepseek-r1"),
+        ("<|tool_call|> <|/tool_call|>", "phi4"),
+        ("<|tool_call|>", "granite"),
         ("<tool_call> </tool_call>", "hermes"),
         ("<tool_call> <function= <parameter= </tool_call>", "qwen-xml"),
         ("<tool_call> <arg_key> </tool_call>", "glm"),
@@ -85,6 +90,25 @@ def test_arguments_come_as_the_template_wants_them() -> None:
         assert 'now={"zone": "서울"}' in own.render(HISTORY, {}, tools=[NOW])
 
 
+@pytest.mark.parametrize(
+    ("call", "family"),
+    [
+        ("{0}{1}{{{{ c.function.name }}}}{2}{{{{ c.function.arguments }}}}{3}{4}", "deepseek"),
+        ("{0}{1}function{2}{{{{ c.function.name }}}}\n```json\n{{{{ c.function.arguments }}}}\n```{3}{4}", "deepseek-r1"),
+        ("<|tool_call|>[{{{{ c.function | tojson }}}}]<|/tool_call|>", "phi4"),
+        ("<|tool_call|>[{{{{ c.function | tojson }}}}]", "granite"),
+        ("<tool_call>\n{{{{ c.function | tojson }}}}\n</tool_call>", "hermes"),
+    ],
+)
+def test_a_template_that_writes_a_familys_calls_is_of_it_and_its_own_writing_is_read_back(call: str, family: str) -> None:
+    own = template(call.format(*DEEPSEEK))
+    assert own.learned.dialect.name == family
+    begun = own.render(HISTORY[:2], {}, tools=[NOW]).partition("[user]What time is it?")[2]
+    said = own.learned.dialect.listener(known([NOW])).feed(begun.partition("[assistant]")[0])
+    assert [part.name for part in said.calls if part.name] == ["now"]
+    assert json.loads("".join(part.arguments for part in said.calls)) == {"zone": "서울"}
+
+
 def test_an_unknown_familys_marks_are_learned_from_a_call() -> None:
     own = template("<fn_begin>{{ {'name': c.function.name, 'arguments': c.function.arguments} | tojson }}<fn_end>")
     dialect = own.learned.dialect
@@ -122,6 +146,62 @@ def test_ids_are_made_nine_letters_where_a_template_wants_them() -> None:
 def test_tools_that_can_not_be_used_are_named(tools: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(BadRequest, match=said):
         known(tools)
+
+
+ARGUMENTS = {"type": "object", "properties": {"zone": {"type": "string"}}}
+
+
+def tool(parameters: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "x", "parameters": parameters}}
+
+
+@pytest.mark.parametrize("choice", ["auto", "required", "x"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"type": "array"},
+        {"type": "string"},
+        {"type": ["string", "null"]},
+        {"type": "hiccup"},
+        {"$ref": "#/$defs/list", "$defs": {"list": {"type": "array"}}},
+        [],
+        "string",
+    ],
+)
+def test_arguments_that_are_no_object_are_refused_with_what_to_send(parameters: Any, choice: str) -> None:
+    with pytest.raises(BadRequest, match=r"tools\[0\]\.function\.parameters") as refused:
+        check(Generation(messages=HISTORY, tools=(tool(parameters),), tool_choice=choice))
+    assert refused.value.status == 400
+    assert refused.value.param == "tools"
+    assert '{"type": "object", "properties": {...}}' in refused.value.hint
+
+
+@pytest.mark.parametrize("parameters", [{"anyOf": [{"type": "array"}, {"type": "integer"}]}, {"enum": ["a", 1]}, {"const": []}])
+def test_arguments_that_no_object_fits_are_refused(parameters: Any) -> None:
+    with pytest.raises(BadRequest, match="nothing fits"):
+        check(Generation(messages=HISTORY, tools=(tool(parameters),), tool_choice="required"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "taken"),
+    [
+        (None, {"type": "object", "properties": {}, "additionalProperties": False}),
+        ({"properties": ARGUMENTS["properties"]}, ARGUMENTS),
+        ({**ARGUMENTS, "type": ["object", "null"]}, ARGUMENTS),
+        (
+            {"$ref": "#/$defs/a", "title": "A", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": ARGUMENTS}},
+            {**ARGUMENTS, "$defs": {"a": {"$ref": "#/$defs/b"}, "b": ARGUMENTS}},
+        ),
+    ],
+)
+def test_arguments_are_an_object_also_where_their_schema_says_so_in_other_words(parameters: Any, taken: dict[str, Any]) -> None:
+    assert known([tool(parameters)])[0].parameters == taken
+
+
+def test_a_definition_that_refers_to_itself_alone_is_refused_and_read_to_no_end() -> None:
+    loop = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}
+    with pytest.raises(BadRequest, match="refers to itself"):
+        check(Generation(messages=HISTORY, tools=(tool(loop),), tool_choice="required"))
 
 
 def test_tool_choice_says_what_may_be_called() -> None:

@@ -49,10 +49,34 @@ def test_what_is_heard_does_not_depend_on_where_the_stream_is_cut(one: Transcrip
     assert heard(one.family, [bytes([byte]) for byte in data]) == one.heard
 
 
+@pytest.mark.parametrize("family", sorted(DIALECTS))
+def test_every_familys_calls_are_heard_with_letters_of_several_bytes(family: str) -> None:
+    calls = [arguments for one in ALONE if one.family == family for _, arguments in one.heard.calls]
+    assert any(not arguments.isascii() for arguments in calls)
+
+
 @pytest.mark.parametrize("one", ALONE, ids=lambda one: f"{one.family}-{ALONE.index(one)}")
 def test_arguments_are_json_as_they_come_together(one: Transcript) -> None:
     for _, arguments in heard(one.family, [one.written.encode()]).calls:
         assert isinstance(json.loads(arguments), dict)
+
+
+@pytest.mark.parametrize("one", ALONE, ids=lambda one: f"{one.family}-{ALONE.index(one)}")
+def test_an_answer_that_ends_anywhere_holds_a_beginning_of_its_calls(one: Transcript) -> None:
+    data = one.written.encode()
+    for end in range(len(data)):
+        found = heard(one.family, [data[:end]]).calls
+        assert [name for name, _ in found] == [name for name, _ in one.heard.calls][: len(found)]
+        for (_, begun), (_, whole) in zip(found, one.heard.calls, strict=False):
+            assert whole.startswith(begun), data[:end]
+
+
+@pytest.mark.parametrize("family", sorted({one.family for one in ALONE} - {"harmony"}))  # its text has a channel of its own
+def test_text_before_a_call_is_text_wherever_the_stream_is_cut(family: str) -> None:
+    one = next(one for one in reversed(ALONE) if one.family == family)  # llama3's last begins with its control word
+    data = f"서울을 <봅니다>.\n\n{one.written}".encode()
+    for cut in range(len(data) + 1):
+        assert heard(family, [data[:cut], data[cut:]]) == one.heard._replace(text="서울을 <봅니다>."), data[:cut]
 
 
 def test_arguments_stream_while_they_are_written() -> None:
