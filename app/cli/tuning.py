@@ -66,7 +66,8 @@ def table(tuned: Tuned, used: Layout) -> list[str]:
     else:
         lines.append("What a step of several rows costs was not measured: there were too few rounds.")
     threads = f"{used.threads} thread{'s' * (used.threads > 1)}"
-    lines.append(f"* Its next load takes {threads}, parts of {used.ubatch} tokens, flash attention {_switch(used)}.")
+    star = "* " if any(_starred(trial, used) for trial in tuned.trials) else ""
+    lines.append(f"{star}Its next load takes {threads}, parts of {used.ubatch} tokens, flash attention {_switch(used)}.")
     if not tuned.complete:
         lines.append("Not all could be compared. Give it more time (`--seconds`), or try again when other programs have ended.")
     return lines

@@ -28,7 +28,7 @@ def test_nothing_is_starred_on_too_few_rounds_however_much_faster_another_looks_
     assert [line.endswith("   too few rounds") for line in lines[1:3]] == [True, True]
     assert lines[3:] == [
         "What a step of several rows costs was not measured: there were too few rounds.",
-        "* Its next load takes 2 threads, parts of 512 tokens, flash attention on.",
+        "Its next load takes 2 threads, parts of 512 tokens, flash attention on.",
         "Not all could be compared. Give it more time (`--seconds`), or try again when other programs have ended.",
     ]
 
