@@ -1,13 +1,14 @@
 """How much ingest adds to the embedder, and what a run costs that finds nothing new.
 
     ONDOL_EVAL_DATA=... python tests/bench/sync.py --models MODELS_FOLDER [--paragraphs 300] [--precision bf16] [--rows 200000]
-    python tests/bench/sync.py --models MODELS_FOLDER --dump netflix.sql [--dump-rows 5000] [--precision bf16] [--rows 0]
+    python tests/bench/sync.py --models MODELS_FOLDER --dump netflix.sql [--dump-rows 5000] [--precision bf16] [--default] [--rows 0]
     python tests/bench/sync.py [--rows 1000000] [--dimensions 8] [--rounds 1] [--follow]
 
 Part 1: a first sync of en-squad paragraphs, or of a dump's rows in a PostgreSQL, against the bare embedder on the very same
-texts, taken in turns in one process (the median of their ratios). Part 2: syncs of rows of a real PostgreSQL: the first, after
-nothing, ten rows and 1 % changed (the best of the rounds), some keys, and every row to be hashed; each in a process of its own, by a
-deterministic vector generator; with `--follow` through a logical slot. Prints one JSON line a part.
+texts, taken in turns in one process (the median of their ratios); with `--default` against the library's own call, too. Part 2:
+syncs of rows of a real PostgreSQL: the first, after nothing, ten rows and 1 % changed (the best of the rounds), some keys, and every
+row to be hashed; each in a process of its own, by a deterministic vector generator; with `--follow` through a logical slot. Prints
+one JSON line a part.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Recorded:
         return self._embedder.queries(texts)  # type: ignore[attr-defined, no-any-return]
 
 
-def first_sync(models: Path, rounds: int, precision: str, source: Source) -> dict[str, object]:
+def first_sync(models: Path, rounds: int, precision: str, source: Source, *, default: bool) -> dict[str, object]:
     from models.library import Library
     from models.sentence import open_embedder
     from models.tokenizer import ModelTokenCounter
@@ -97,6 +98,8 @@ def first_sync(models: Path, rounds: int, precision: str, source: Source) -> dic
     model = Library(models).find("all-minilm-l6-v2")
     embedder, counter = open_embedder(model, precision=precision), ModelTokenCounter(model)
     embedder.passages(["warm"])
+    usual = default_call(model.path) if default else None
+    called: list[tuple[float, float]] = []
     synced: list[tuple[float, float]] = []
     bare: list[tuple[float, float]] = []
     chunks = 0
@@ -110,15 +113,24 @@ def first_sync(models: Path, rounds: int, precision: str, source: Source) -> dic
             texts = [text for batch in recorded.batches for text in batch]
             with clock(bare):
                 embedder.passages(texts)
+            if usual is not None:
+                with clock(called):
+                    usual(texts)
     wall, cpu = (beside([turn[at] for turn in synced], [turn[at] for turn in bare]) for at in (0, 1))
-    return {
-        "part": "first sync",
-        "precision": precision,
-        "chunks": chunks,
-        "seconds": wall,
-        "cpu_seconds": cpu,
-        "bar": 1.05,
-    }
+    told = {"part": "first sync", "precision": precision, "chunks": chunks, "seconds": wall, "cpu_seconds": cpu, "bar": 1.05}
+    if called:
+        beside_call = beside([turn[0] for turn in synced], [turn[0] for turn in called])
+        told |= {"default_call": {name.replace("bare", "call"): figure for name, figure in beside_call.items()}, "default_call_bar": 0.6}
+    return told
+
+
+def default_call(model: Path) -> Callable[[list[str]], object]:
+    """The embedding call as its library's documentation shows it, in fp32 on all cores."""
+    from sentence_transformers import SentenceTransformer
+
+    loaded = SentenceTransformer(str(model), local_files_only=True)
+    loaded.encode(["warm"])
+    return partial(loaded.encode, show_progress_bar=False)
 
 
 def beside(synced: list[float], bare: list[float]) -> dict[str, object]:
@@ -201,11 +213,12 @@ if __name__ == "__main__":
     asked.add_argument("--rounds", type=int, default=3)
     asked.add_argument("--dimensions", type=int, default=384, help="of the vectors of part 2")
     asked.add_argument("--follow", action="store_true", help="part 2 through a logical slot")
+    asked.add_argument("--default", action="store_true", help="beside the library's default call, too")
     asked.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     given = asked.parse_args()
     if given.models:
         source = partial(rows_of, given.dump, given.dump_rows) if given.dump else partial(paragraphs_of, given.paragraphs)
-        print(json.dumps(first_sync(given.models, given.rounds, given.precision, source)), flush=True)
+        print(json.dumps(first_sync(given.models, given.rounds, given.precision, source, default=given.default)), flush=True)
     if given.rows:
         for part in unchanged(given.rows, given.rounds, given.dimensions, follow=given.follow):
             print(json.dumps(part), flush=True)
