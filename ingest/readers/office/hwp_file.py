@@ -68,7 +68,7 @@ class HwpFile:
             raise ItemError("has no text streams: it is damaged.", hint="Open it in its program and save it again.")
         for at in sorted(found):
             data = self._streams.read(found[at])
-            yield _tree(self._unpacked(_unlocked(data) if locked else data))
+            yield _tree(self._unpacked(unlocked(data) if locked else data))
 
     def _unpacked(self, data: bytes) -> bytes:
         if self._flags & _PACKED:
@@ -85,8 +85,11 @@ class HwpFile:
         return data
 
 
-def _unlocked(data: bytes) -> bytes:
-    """A section of a document for distribution: its first record hides the key that the rest is encrypted with."""
+def unlocked(data: bytes) -> bytes:
+    """A section of a document for distribution, still packed: its first record hides the key that the rest is encrypted with.
+
+    ItemError: it has no such record.
+    """
     record = next(_records(data), None)
     if record is None or record[1] != _LOCK or len(record[2]) < _LOCK_SIZE:
         raise _damaged("the lock of a distributed document is missing")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import struct
+import zlib
 
 import pytest
 from hwp_files import compound, hwp, hwp_control, hwp_info, hwp_list, hwp_p, hwp_table, locked
@@ -9,9 +11,18 @@ from office_reading import one, said
 
 from app.core.errors import ItemError
 from ingest.readers.contract import FileContent, Limits
-from ingest.readers.office.hwp import HwpReader
+from ingest.readers.office.hwp import HEADER, TEXT, HwpReader
+from ingest.readers.office.hwp_file import unlocked
 
 READER = HwpReader()
+LOCKED_BY_HANGUL = base64.b64decode(
+    "HAAAEOWHW2eSkpKSkteSp5KhkkB3Q3dGdxJWbvO387fzxvPE88vzwPPL87AAOACtmN2Yr5j2s4ez9bOAOgI6eToOOqmarJrYmq6a25rbBTYF+879zj96T3pL"
+    "ekx6e/p6tLS0tLS0tLS0tLS0tLS0tD09PT09PT09PT3w8PDw8PDw8M/Pz8/Pz8/Pz8/Pz8/Pz0xMTEzo6Ojo6Ojo6Ojo6Ojo6OjPXV1dXV2qqqqqqqqqqqqq"
+    "qqqMjIyMjIyMjIyMjL29+/v7+/v7+/v7+/v7+/v7XV1dXV1dXTw8PDw8PDw8PDxVVVVVVVVVVVVVFBQUFBQUFBQUFBQUFBQqKioqKioqKiqgNj35WTOp3zx4"
+    "sn+Sf+gQD+N9XEMZGFkE9Djtb9vgigd4OxKRY3kpFw53McDRB2U6wxZTLV/nhWk7ZGcMS3ellaq3O+++xMDZFJVrL/edqhDsun7n3g3+AqvJ3uP8MYBPNmFy"
+    "fnHgl+YUDxvLn+a4VOPd3NSpmN3TUOQx+FeC6+v4ZeX8dBt1H6E6dTevSfk="
+)
+"""The first bytes of a section as Hangul locked it: of sample_hwp/distribution.hwp of the project hwplib (Apache License 2.0)."""
 PLAIN, OUTLINE, NUMBER = (0, 0, 0), (1, 0, 1), (2, 0, 1)
 
 
@@ -97,6 +108,16 @@ def test_a_distributed_document_is_unlocked_with_the_key_that_it_carries():
         section = hwp_p("배포용 문서입니다.") + hwp_p("줄 " * 500)
         data = hwp([locked(section, seed)], flags=5, room="ViewText")
         assert said(READER, "a.hwp", data) == ["배포용 문서입니다.", ("줄 " * 500).strip()]
+
+
+def test_what_hangul_itself_has_locked_opens_too():
+    opened = zlib.decompressobj(-15).decompress(unlocked(LOCKED_BY_HANGUL))
+    first, second = (struct.unpack_from("<I", opened, at)[0] for at in (0, 28))
+    assert (first & 0x3FF, first >> 20, second & 0x3FF) == (HEADER, 24, TEXT)
+
+
+def test_a_distributed_document_without_its_lock_is_damaged():
+    assert "the lock of a distributed document is missing" in refused(hwp([hwp_p("글")], flags=5, room="ViewText"))
 
 
 def test_the_title_is_the_summarys_else_a_title_in_the_text_else_the_files_name():
