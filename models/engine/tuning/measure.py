@@ -189,7 +189,8 @@ class Measurement:
         """Rounds, while a second layout is the faster in each; from `share` seconds on no more than are needed, from `until` on none."""
         benches, rounds = list[_Bench](), [list[Figures]() for _ in layouts]
         try:
-            benches += [_Bench(self._question, layout) for layout in layouts]
+            for layout in layouts:
+                benches.append(_Bench(self._question, layout))
             while self._spent < until and self._busy < MOST_BUSY and not beaten(rounds[0], *rounds[1:]):
                 if len(rounds[0]) >= (ahead.rounds if self._spent < share else FEWEST_ROUNDS):
                     break

@@ -22,9 +22,12 @@ class Machine:
         self.seconds, self.share = seconds, share
         self.now = self.used = 0.0
         self.open = self.decoded = 0
+        self.most = 2
         self.status = DONE
 
     def context(self, layout: Layout) -> Context:
+        if self.open == self.most:
+            raise NotReady("There is no memory for a context.")
         self.open += 1
         return cast(Context, MadeUp(self, layout))
 
@@ -160,6 +163,14 @@ def test_flash_attention_is_given_up_where_it_is_slow_over_a_long_text() -> None
 def test_a_busy_machine_is_told_of_and_measures_nothing() -> None:
     machine = Machine(crowded, share=0.5)
     with pytest.raises(NotReady, match="too busy"):
+        found(question(machine))
+    assert machine.open == 0
+
+
+def test_where_there_is_no_memory_for_a_second_context_the_first_is_closed() -> None:
+    machine = Machine(crowded)
+    machine.most = 1
+    with pytest.raises(NotReady, match="no memory"):
         found(question(machine))
     assert machine.open == 0
 
