@@ -182,8 +182,16 @@ def query_fault(error: psycopg.Error, dsn: Dsn, table: str) -> OndolError:
             return not_in(found[1] if found else "UTF-8", table)
         case "55P03":
             return Deadline(f"{table} is locked by somebody else.", hint="Try again later.")
+        case "08001" | "08006" if error.diag.severity_nonlocalized == "ERROR":  # the database's own words: it is there
+            return UpstreamError(
+                f"{table} lies on another server, which {dsn.connection} can't reach: {said.rstrip('.')}.",
+                hint="Try again when that server is there: nothing was removed.",
+                code="foreign_server_unreachable",
+            )
         case state if state is None or state.startswith(("08", "57P")):
             return UpstreamError(
-                f"The connection to {dsn.connection} broke: {said}", hint="Try again: what was done stays done.", code="connection_lost"
+                f"The connection to {dsn.connection} broke: {said.rstrip('.')}.",
+                hint="Try again: what was done stays done.",
+                code="connection_lost",
             )
     return UpstreamError(f"{table} could not be read: {said}", code="query_failed")
