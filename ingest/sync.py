@@ -128,7 +128,8 @@ def preview_postgres(home: Home, dsn: str, asked: Asked, store: str) -> tuple[li
     with Database(parse_dsn(dsn)) as database:
         found, left = targets(database, asked)
         names = [f"{database.dsn.connection}/{target.plan.table.full_name}" for target in found]
-        return [preview(database, target, held.get(name, 0)) for name, target in zip(names, found, strict=True)], left
+        told = [preview(database, target, held.get(name, 0), follow=asked.follow) for name, target in zip(names, found, strict=True)]
+        return told, left
 
 
 def sync(

@@ -19,13 +19,14 @@ def show(out: Output, dsn: str, asked: Asked, store: str) -> None:
     found, left = preview_postgres(home, dsn, asked, store)
     for one in found:
         out.data({"event": "preview", "store": store, **msgspec.to_builtins(one)})
-        out.text(_paragraph(one))
+        out.text(paragraph(one))
     for reason in left:
         out.note(f"note: {reason}")
     out.text(f"Nothing was written: {len(found)} tables, {sum(one.rows for one in found)} rows.")
 
 
-def _paragraph(one: Preview) -> str:
+def paragraph(one: Preview) -> str:
+    """A table as people read of it."""
     lines = [
         one.source,
         f"    rows        {one.rows} ({one.documents} are in the store)",
@@ -38,6 +39,8 @@ def _paragraph(one: Preview) -> str:
     lines += [f"    with        {parent}" for parent in one.parents]
     lines += [f"    left out    {reason}" for reason in one.unused]
     lines.append(f"    changes     are found {one.changes}")
+    if one.unfollowed:
+        lines.append(f"    --follow    is refused, and nothing read with it: {one.unfollowed}")
     if one.example:
         lines.append(f"    example     {one.title}{f' <{one.url}>' if one.url else ''}")
         lines += [f"                | {line}" for line in one.example.splitlines()]

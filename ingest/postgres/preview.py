@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from app.core.errors import OndolError
 from ingest.postgres.asked import Target
 from ingest.postgres.database import Database
+from ingest.postgres.follow import check
+from ingest.postgres.slot_facts import REFUSED
 
 _LONGEST = 600
 
@@ -13,7 +16,8 @@ _LONGEST = 600
 class Preview(msgspec.Struct, frozen=True):
     """One table or query as it would become documents. `unused`: columns that are left out, and why.
 
-    `rows` there are now, `documents` that the store holds of it already. `changes`: how later runs find what changed.
+    `rows` there are now, `documents` that the store holds of it already. `changes`: how later runs find what changed. `unfollowed`: why
+    it can't be followed, where that was asked for; then it is not read at all until its owner has done what that says.
     """
 
     source: str
@@ -26,17 +30,21 @@ class Preview(msgspec.Struct, frozen=True):
     rows: int
     documents: int
     changes: str
+    unfollowed: str = ""
     title: str = ""
     url: str = ""
     access: tuple[str, ...] | None = None
     example: str = ""
 
 
-def preview(database: Database, target: Target, documents: int) -> Preview:
-    """Of one source to be; `documents` of it stand in the store already."""
+def preview(database: Database, target: Target, documents: int, *, follow: bool) -> Preview:
+    """Of one source to be; `documents` of it stand in the store already. `follow`: by a slot, which is not made yet."""
     plan = target.plan
+    unfollowed = _unfollowed(database, target) if follow else ""
     with database.snapshot(plan, "") as snapshot:
-        if snapshot.mark is not None:
+        if follow and not unfollowed:
+            changes = "by a slot: the database tells which rows changed, and a later run reads those alone"
+        elif snapshot.mark is not None:
             changes = "by their transactions: a later run looks at new and changed rows alone"
         else:
             changes = f"by hashing every row in the database at each run, since {snapshot.why_not}"
@@ -53,8 +61,19 @@ def preview(database: Database, target: Target, documents: int) -> Preview:
         rows=database.count(plan),
         documents=documents,
         changes=changes,
+        unfollowed=unfollowed,
         title=example.title if example else "",
         url=example.url if example else "",
         access=example.access if example else None,
         example=text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…",
     )
+
+
+def _unfollowed(database: Database, target: Target) -> str:
+    try:
+        check(database.dsn, target.plan)
+    except OndolError as error:
+        if error.code != REFUSED:
+            raise
+        return str(error)
+    return ""

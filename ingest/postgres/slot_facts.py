@@ -95,8 +95,8 @@ def new_memory(tables: Sequence[Table]) -> Memory:
 
 
 def quoted(*tables: Table) -> str:
-    """Tables as a statement has them."""
-    return ", ".join(".".join('"' + part.replace('"', '""') + '"' for part in table) for table in tables)
+    """Tables as a statement has them; a query, which has no schema, by its name alone."""
+    return ", ".join(".".join('"' + part.replace('"', '""') + '"' for part in table if part) for table in tables)
 
 
 def too_old(version: int) -> OndolError | None:

@@ -9,8 +9,11 @@ from follow_world import Followed
 from postgres_servers import READER_PASSWORD
 from psycopg.conninfo import make_conninfo
 
+from app.cli.ingest_preview import paragraph
 from app.core.errors import OndolError
+from ingest.postgres.asked import Asked
 from ingest.postgres.slots import drop_slot, release, slot_state
+from ingest.sync import preview_postgres
 
 # The embedded server has its turn in the random histories.
 pytestmark = pytest.mark.parametrize("postgres_dsn", ["system"], indirect=True)
@@ -68,6 +71,31 @@ def test_a_view_and_a_query_are_not_followed(followed: Followed) -> None:
     followed.run("CREATE VIEW v AS SELECT * FROM t")
     with pytest.raises(OndolError, match="a view"):
         followed.world.table(followed.dsn, "v", key=["id"], follow=True)
+
+
+def test_a_dry_run_says_that_changes_are_found_by_a_slot_and_makes_none(followed: Followed) -> None:
+    ((found,), _) = preview_postgres(followed.world.home, followed.dsn, Asked(tables=("t",), follow=True), "shop")
+    assert found.changes.startswith("by a slot: ")
+    assert found.unfollowed == ""
+    assert followed.slots() == []
+    assert followed.rows("SELECT count(*) FROM pg_publication") == [(0,)]
+    assert not followed.world.home.book.exists()
+
+
+def test_a_dry_run_names_each_table_that_can_not_be_followed_with_what_its_owner_must_run(followed: Followed) -> None:
+    followed.run("CREATE TABLE blind (id int NOT NULL UNIQUE, a text); CREATE VIEW v AS SELECT * FROM t")
+    asked = Asked(tables=("t", "blind", "v"), key=("v=id",), follow=True)
+    found, _ = preview_postgres(followed.world.home, followed.dsn, asked, "shop")
+    shown = {one.source.rpartition(".")[2]: paragraph(one) for one in found}
+    assert "--follow" not in shown["t"]
+    assert "--follow    is refused" in shown["blind"]
+    assert 'ALTER TABLE "public"."blind" REPLICA IDENTITY FULL;' in shown["blind"]
+    assert "changes     are found by their transactions" in shown["blind"]
+    assert '"public"."v" is a view: its changes can\'t be followed.' in shown["v"]
+    ((of_query,), _) = preview_postgres(
+        followed.world.home, followed.dsn, Asked(query="SELECT * FROM t", name="asked", key=("id",), follow=True), "shop"
+    )
+    assert of_query.unfollowed.startswith('"asked" is no table of the database')
 
 
 def test_the_slots_state_is_told_and_a_database_that_is_away_is_a_word_in_it(followed: Followed) -> None:
