@@ -45,6 +45,7 @@ def test_ours_is_measured_in_all_phases_and_has_no_row_wrong_after_ten_histories
         ("ondol", "changed"),
     ]
     assert [line["missed"] for line in said if "history" in line] == [{"ondol": 0}] * 10
+    assert [{"ondol", "chromadb"} <= line["versions"]["ondol"].keys() for line in said if "versions" in line] == [True]
 
 
 def test_rows_are_copied_from_a_dump_or_a_database_with_their_key_and_their_longest_column(database: str, dump: Path) -> None:

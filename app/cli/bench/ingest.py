@@ -50,6 +50,7 @@ def compare(wanted: Wanted, note: Callable[[str], None], told: Told) -> list[dic
         note("Histories.")
         kept = Kept(dsn, ingest_histories.TABLE, "id", "", wanted.tokens, wanted.overlap, "")
         with sides(kept, wanted.pythons, watermarks=True) as running:
+            tell({"versions": {side.name: side.versions for side in running if side.versions}})
             ingest_histories.measure(dsn, running, tell)
     return said
 

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ def main() -> None:
     os.dup2(2, 1)
     asked = json.loads(sys.stdin.readline())
     embedder, counter = _embedder(asked)
-    print(json.dumps({"ready": True}), file=out, flush=True)
+    versions = {name: version(name) for name in ("ondol", "chromadb", "sentence-transformers", "torch")}
+    print(json.dumps({"versions": versions}), file=out, flush=True)
     side: _Side | None = None
     for line in sys.stdin:
         call = json.loads(line)

@@ -34,9 +34,11 @@ def fake(text):
     digest = hashlib.sha256(text.encode()).digest()
     return [byte / 255 for byte in digest]
 
-def serve(make):
+def serve(make, *packages):
+    from importlib.metadata import version
     side = None
-    print(json.dumps({"ready": True}), file=out, flush=True)
+    versions = {} if asked["watermark"] else {name: version(name) for name in packages}
+    print(json.dumps({"versions": versions}), file=out, flush=True)
     for line in sys.stdin:
         call = json.loads(line)
         if call["op"] == "open":
@@ -91,7 +93,9 @@ class Side:
         found = self.store.get()
         return [[meta["source"], text] for meta, text in zip(found["metadatas"], found["documents"])]
 
-serve(Side)
+serve(
+    Side, "langchain-core", "langchain-classic", "langchain-chroma", "langchain-huggingface", "chromadb", "sentence-transformers", "torch",
+)
 """
 )
 
@@ -141,7 +145,10 @@ class Side:
         found = self.collection.get()
         return [[meta["document_id"], text] for meta, text in zip(found["metadatas"], found["documents"])]
 
-serve(Side)
+serve(
+    Side, "llama-index-core", "llama-index-vector-stores-chroma", "llama-index-embeddings-huggingface", "chromadb",
+    "sentence-transformers", "torch",
+)
 """
 )
 

@@ -19,13 +19,24 @@ def show(out: Output, line: Mapping[str, Any]) -> None:
     out.data(dict(line))
     if "side" in line:
         out.note(f"  {TITLES[line['phase']]:16} {line['side']:12} {line['seconds']:8.1f} s ({line['cpu_seconds']:.1f} s of the processor)")
+    elif "versions" in line:
+        out.note("\n".join(f"  {side}: {_spelled(versions)}" for side, versions in line["versions"].items()))
     elif "history" in line:
         out.note(f"  {line['history']}: " + ", ".join(f"{side} {missed}" for side, missed in line["missed"].items()))
 
 
 def page(said: Sequence[Mapping[str, Any]]) -> str:
-    """Two Markdown tables: seconds with the ratios to ours, and rows that are wrong at the end of each history."""
-    return "\n\n".join(table for table in (_times(said), _histories(said)) if table)
+    """Two Markdown tables, seconds with the ratios to ours, and rows that are wrong at the end of each history; and what was measured."""
+    return "\n\n".join(part for part in (_times(said), _versions(said), _histories(said)) if part)
+
+
+def _versions(said: Sequence[Mapping[str, Any]]) -> str:
+    found = [line["versions"] for line in said if "versions" in line]
+    return "\n".join(f"- {side}: {_spelled(versions)}" for one in found for side, versions in one.items())
+
+
+def _spelled(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _times(said: Sequence[Mapping[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """The sides of `ondol bench ingest`: programs that each keep one table in an index, driven by lines of JSON.
 
-First line in: what to keep, and how (`dsn`, `table`, `key`, `model`, `tokens`, `overlap`, `watermark`, `remember`). Then calls, each
+First line in: what to keep, and how (`dsn`, `table`, `key`, `model`, `tokens`, `overlap`, `watermark`, `remember`), answered by the
+`versions` of what does it (none where it reads by `watermark`: the same program tells them once). Then calls, each
 answered by one line: `open` (a new, empty folder), `sync` -> `seconds`, `cpu_seconds`, and `held` -> key and text of all that is in it.
 """
 
@@ -34,7 +35,7 @@ class Kept(NamedTuple):
 
 
 class Side:
-    """One running program."""
+    """One running program. `versions` of the packages that it is made of."""
 
     def __init__(self, name: str, line: Sequence[str], asked: Mapping[str, Any]) -> None:
         self.name = name
@@ -43,7 +44,7 @@ class Side:
             line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True, encoding="utf-8"
         )
         self._folders: list[tempfile.TemporaryDirectory[str]] = []
-        self._ask(asked)
+        self.versions: dict[str, str] = self._ask(asked)["versions"]
 
     def open(self) -> None:
         """Begin with an empty index."""

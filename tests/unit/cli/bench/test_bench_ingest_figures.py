@@ -14,6 +14,7 @@ TURNS = [
 SAID = [
     {"side": "ondol", "phase": "first", "seconds": 2.0, "cpu_seconds": 2.0},
     {"phase": "first", "figure": "seconds", **speedups(TURNS, "seconds")},
+    {"versions": {"ondol": {"ondol": "0.1.0", "torch": "2.9.1"}, "LangChain": {"langchain-core": "1.0.0"}}},
     {"history": "a row committed late", "missed": {"ondol": 0, "LangChain": 1}},
     {"history": "a key changed", "missed": {"ondol": 0, "LangChain": 2}},
 ]
@@ -32,11 +33,12 @@ def test_a_row_is_wrong_that_is_missing_stale_doubled_or_no_longer_there() -> No
     assert wrong({"1": "one"}, [("1", "body: one"), ("1", "one, second part")]) == 0
 
 
-def test_the_tables_tell_seconds_with_ratios_and_the_rows_that_each_has_wrong() -> None:
-    times, histories = page(SAID).split("\n\n")
+def test_the_tables_tell_seconds_with_ratios_the_versions_measured_and_the_rows_that_each_has_wrong() -> None:
+    times, versions, histories = page(SAID).split("\n\n")
     assert "| first sync | 3.00 | 8.00 (3.0 times) | 6.00 (2.0 times) |" in times
     assert histories.splitlines()[-1] == "| **all** | **0** | **3** |"
-    assert page(SAID[2:]) == histories
+    assert page(SAID[3:]) == histories
+    assert versions.splitlines() == ["- ondol: ondol 0.1.0, torch 2.9.1", "- LangChain: langchain-core 1.0.0"]
 
 
 def test_the_picture_is_whole_xml_with_a_bar_for_each_side() -> None:
