@@ -4,20 +4,24 @@ In a context whose rows share one cache, each row passes over the cells of all o
 their speed to it, eight long ones a third. In a context that is parted among its sequences (`kv_unified` off) they don't; but
 nothing can be shared there, no row can be longer than its part, and a part stands empty while nobody writes in it. So there are
 two: the wide context, where prompts are read, beginnings are shared and long rows stay, and one with lanes, made when a
-crowd first makes it worth its memory, where rows that write move while they are many and short enough.
+crowd first makes it worth its memory, where rows that write move while they are many and short enough. What rows share is their
+own: of it nobody passes over more than it needs, and it would be there once for each of them in lanes.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.core.errors import BadSetting
+from models.engine import prefix
 from models.engine.adapters import Scales
 from models.engine.decoding import DONE, NO_ROOM, Decoder
 from models.engine.interrupt import Switch
+from models.engine.prefix import Lineage
 from models.engine.sight import Span
 
 log = logging.getLogger(__name__)
@@ -52,6 +56,8 @@ class Lanes:
         self._passing, self._clock = passing, clock
         self._lanes: Decoder | None = None
         self._lane: dict[int, int] = {}  # by sequence
+        self._spans = itertools.count()
+        self._lineages: dict[int, Lineage] = {}  # by sequence: what it shares with others in the wide context
         self._each = 0.0  # seconds for a token of a crowd
 
     @property
@@ -125,6 +131,7 @@ class Lanes:
         """As `Decoder.forget`."""
         if (lane := self._lane.pop(sequence, None)) is not None and self._lanes is not None:
             self._lanes.forget(lane)
+        self._lineages.pop(sequence, None)
         self._wide.forget(sequence)
 
     def truncate(self, sequence: int, length: int) -> bool:
@@ -135,8 +142,9 @@ class Lanes:
     def copy(self, sequence: int, other: int, length: int) -> bool:
         """As `Decoder.copy`; out of a lane it is a copy that has cells of its own."""
         if sequence not in self._lane:
+            self._lineages[other] = (*prefix.clip(self._lineage(sequence), length), (next(self._spans), length))
             return self._wide.copy(sequence, other, length)
-        if self._wide.restore(other, self.save(sequence)) and self._wide.truncate(other, length):
+        if self.restore(other, self.save(sequence)) and self._wide.truncate(other, length):
             return True
         self._wide.forget(other)
         return False
@@ -153,6 +161,7 @@ class Lanes:
 
     def restore(self, sequence: int, state: bytes) -> bool:
         """As `Decoder.restore`, into the wide context."""
+        self._lineages.pop(sequence, None)
         return self._wide.restore(sequence, state)
 
     def _of(self, sequence: int) -> tuple[Decoder, int]:
@@ -196,8 +205,10 @@ class Lanes:
         """The part of a step that so many rows pass over the others in."""
         if not self._each:
             return 0.0
-        cells = sum(index + len(tokens) for _, index, tokens in parts)
-        others = (rows - 1) / max(1, len(parts)) * cells
+        held = [(self._lineage(sequence), index + len(tokens)) for sequence, index, tokens in parts]
+        # What they fill together but for what one of them has itself, as far as those who would move make it.
+        cells = prefix.cells(held) - sum(length for _, length in held) / len(held)
+        others = cells * (rows - 1) / max(1, len(parts) - 1)
         return rows * others * self._passing / (self._each * sum(len(tokens) for _, _, tokens in parts))
 
     def _opened(self) -> bool:
@@ -217,12 +228,17 @@ class Lanes:
         self._lanes.forget(self._lane.pop(sequence))
         return True
 
+    def _lineage(self, sequence: int) -> Lineage:
+        """Of cells that are its own, where it was copied from no other."""
+        return self._lineages.setdefault(sequence, ((next(self._spans), 0),))
+
     def _enter(self, sequence: int, lane: int) -> None:
         """Into an empty lane; where that fails, it is where it was."""
         assert self._lanes is not None, "they were opened before"
         decoder, number = self._of(sequence)
         if self._lanes.restore(lane, decoder.save(number)):
             decoder.forget(number)
+            self._lineages.pop(sequence, None)
             self._lane[sequence] = lane
         else:
             log.warning("a row can't be moved to a lane: rows that write stay together from now on")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,11 +35,41 @@ def parted(bench: Bench) -> llama.Decoder:
     return bench.model.decoder(cells=COUNT * LENGTH, sequences=COUNT, batch=COUNT, threads=1, unified=False)
 
 
+class Clock:
+    """A clock by which each token of a batch takes a second."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        return self._now
+
+    def over(self, decoder: Any) -> Any:
+        decode = decoder.decode
+
+        def counted(parts: Sequence[tuple[int, int, Sequence[int]]], looks: Sequence[int] = ()) -> Any:
+            self._now += sum(len(tokens) for _, _, tokens in parts)
+            return decode(parts, looks)
+
+        decoder.decode = counted
+        return decoder
+
+
 class Crowd:
     """An engine over lanes, what its requests said, and how many lay in lanes at most."""
 
-    def __init__(self, bench: Bench, *, cells: int = 4096, sequences: int = 16, make: Callable[[], Decoder] | None = None) -> None:
-        self.lanes = Lanes(bench.decoder(cells, sequences), make or (lambda: parted(bench)), count=COUNT, length=LENGTH, passing=ALWAYS)
+    def __init__(
+        self,
+        bench: Bench,
+        *,
+        cells: int = 4096,
+        sequences: int = 16,
+        make: Callable[[], Decoder] | None = None,
+        passing: float = ALWAYS,
+    ) -> None:
+        clock = Clock()
+        make = make or (lambda: clock.over(parted(bench)))
+        self.lanes = Lanes(clock.over(bench.decoder(cells, sequences)), make, count=COUNT, length=LENGTH, passing=passing, clock=clock)
         self.engine = Engine(bench.model, self.lanes, context=min(2048, cells), parallel=COUNT, clock=lambda: 0.0)
         self.most = 0
         self._asked: dict[int, tuple[list[int], list[int]]] = {}
@@ -105,6 +136,20 @@ def test_a_crowd_writes_in_lanes_what_each_of_it_writes_alone(tiny: Bench) -> No
     crowd.finish()
     assert crowd.most == COUNT
     assert all(crowd.said(id) == alone(tiny, *one) for id, one in asked.items())
+
+
+@pytest.mark.parametrize("shared", [0, 180])
+def test_what_rows_share_takes_nobody_to_a_lane(tiny: Bench, shared: int) -> None:
+    crowd = Crowd(tiny, passing=0.00006)
+    beginning = noise(1, shared) if shared else []
+    crowd.ask(0, [*beginning, *noise(2, 20)], 1)
+    crowd.finish()
+    asked = {id: [*beginning, *noise(id + 2, 200 - shared)] for id in range(1, 7)}
+    for id, tokens in asked.items():
+        crowd.ask(id, tokens, 50)
+    crowd.finish()
+    assert crowd.most == (0 if shared else len(asked))
+    assert all(crowd.said(id) == alone(tiny, tokens, 50) for id, tokens in asked.items())
 
 
 def test_a_row_that_outgrows_its_lane_goes_on_in_the_wide_context(tiny: Bench) -> None:
