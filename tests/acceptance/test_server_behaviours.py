@@ -199,6 +199,7 @@ def test_a_grammar_and_a_schema_of_llama_cpps_own_fields_bind_the_text(served: S
         {"response_format": {"type": "json_object", "schema": {"type": "hiccup"}}},
         {"grammar": "root ::= this is (not valid GBNF"},
         {"grammar": 'root ::= "a"', "json_schema": {"const": 1}},
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}], "tool_choice": "required"},
     ],
 )
 def test_a_form_that_makes_no_sense_is_a_400_and_nothing_else_suffers(served: Served, more: dict[str, Any]) -> None:

@@ -4,8 +4,9 @@
     python tests/bench/soak.py MODEL.gguf --minutes 30
 
 Chats that go on over several turns (streamed and whole), answers that are given up, long prompts, tools, schemas; in the first part
-the engine's process is killed again and again. It holds when no request got stuck, every answer was whole or a clear error, and the memory
-of the server and of the last engine stayed within `--within` of what it was after their warm-up. Exit status 1 where it didn't.
+the engine's process is killed again and again. It holds when no request got stuck, every answer was whole, cut off by its own limit, or
+a clear error (`soak_answers.py` judges them), some of each kind were whole, and the memory of the server and of the last engine stayed
+within `--within` of what it was after their warm-up. Exit status 1 where it didn't.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ import aiohttp
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from soak_answers import Answer, of_call, of_form, of_text, refused, streamed, whole
 
 from app.cli.bench.servers import Share, ours
 
@@ -35,7 +39,7 @@ STUCK_SECONDS = 180
 CACHE = 32  # megabytes for chats that left the cache: full before the warm-up is over
 KILLS_UNTIL = 0.4  # of the time: the last engine must live long enough to be watched
 WARM_UP = 0.35  # of a process's watched life
-CLEAR = {"worker_died", "busy", "context_length_exceeded", "not_ready", "invalid_request", "bad_schema", "bad_grammar"}
+REFUSED = ("give up", "too long")  # the kinds of which nothing has to be whole
 TOPICS = ["the sea", "a bakery", "the moon", "겨울", "a train", "the library", "김치", "an old clock"]
 SCHEMA = {
     "type": "object",
@@ -76,8 +80,8 @@ class Soak:
             if outcome.startswith("error"):
                 await asyncio.sleep(0.5)
 
-    async def ask(self, body: dict[str, Any], give_up: float | None = None) -> tuple[str, dict[str, Any]]:
-        """An outcome and the message. `give_up`: seconds after which the connection is closed."""
+    async def ask(self, body: dict[str, Any], give_up: float | None = None) -> Answer | str:
+        """The answer; an outcome where there was none. `give_up`: seconds after which the connection is closed."""
         body = {"model": "default", "temperature": 0.8, **body}
         try:
             async with (
@@ -85,13 +89,15 @@ class Soak:
                 self._session.post(f"{self._url}/v1/chat/completions", json=body, headers=self._headers) as answer,
             ):
                 if answer.status != 200:
-                    return _refused((await answer.json())["error"]), {}
-                if body.get("stream"):
-                    return await _streamed(answer)
-                choice = (await answer.json())["choices"][0]
-                return ("whole" if choice["finish_reason"] else "broken: no finish"), choice["message"]
+                    return refused((await answer.json())["error"])
+                return await streamed(answer.content) if body.get("stream") else whole(await answer.json())
         except TimeoutError:
-            return "stuck" if give_up is None else "given up", {}
+            return "stuck" if give_up is None else "given up"
+
+    async def judged(self, body: dict[str, Any], worth: Callable[[Answer], str] = of_text, give_up: float | None = None) -> str:
+        """What an answer was worth, or what came instead of one."""
+        answer = await self.ask(body, give_up)
+        return answer if isinstance(answer, str) else worth(answer)
 
     async def chat(self, name: str, number: int, *, stream: bool) -> str:
         """A chat of four turns, then a new one."""
@@ -101,39 +107,36 @@ class Soak:
             if self.over:
                 return "whole"
             messages.append({"role": "user", "content": f"({headers_id}) Tell me more about {self._random.choice(TOPICS)}, part {turn}."})
-            outcome, message = await self.ask({"messages": messages, "max_tokens": 40, "stream": stream})
-            if outcome != "whole":
-                return outcome
+            answer = await self.ask({"messages": messages, "max_tokens": 40, "stream": stream})
+            if isinstance(answer, str) or of_text(answer) != "whole":
+                return answer if isinstance(answer, str) else of_text(answer)
             self.counts.setdefault("turns", Counter())["whole"] += 1
-            messages.append({"role": "assistant", "content": message.get("content") or ""})
+            messages.append({"role": "assistant", "content": answer.text})
         return "whole"
 
     async def long_prompt(self, number: int) -> str:
         facts = " ".join(self._random.sample(FACTS, 90))
         body = {"messages": [{"role": "user", "content": f"{facts}\nWhere is item {number}?"}], "max_tokens": 8, "stream": True}
-        return (await self.ask(body))[0]
+        return await self.judged(body)
 
     async def too_long(self, number: int) -> str:
         await asyncio.sleep(5)
-        outcome, _ = await self.ask({"messages": [{"role": "user", "content": " ".join(FACTS * 4)}], "max_tokens": 8})
+        outcome = await self.judged({"messages": [{"role": "user", "content": " ".join(FACTS * 4)}], "max_tokens": 8})
         return outcome if outcome != "whole" else "broken: a prompt that can't fit was answered"
 
     async def give_up(self, number: int) -> str:
         await asyncio.sleep(self._random.uniform(0, 1))
         body = {"messages": [{"role": "user", "content": f"Count to {1000 + number}."}], "max_tokens": 400, "stream": number % 2 == 0}
-        return (await self.ask(body, give_up=self._random.uniform(0.02, 2)))[0]
+        return await self.judged(body, give_up=self._random.uniform(0.02, 2))
 
     async def schema(self, number: int) -> str:
         form = {"type": "json_schema", "json_schema": {"name": "person", "schema": SCHEMA, "strict": True}}
         body = {"messages": [{"role": "user", "content": f"Person {number} as JSON."}], "response_format": form, "max_tokens": 80}
-        outcome, message = await self.ask({**body, "stream": number % 2 == 0})
-        return outcome if outcome != "whole" else _fits(message.get("content") or "")
+        return await self.judged({**body, "stream": number % 2 == 0}, lambda answer: of_form(answer, SCHEMA))
 
     async def tools(self, number: int) -> str:
         body = {"messages": [{"role": "user", "content": f"Look up person {number}."}], "tools": [TOOL], "tool_choice": "required"}
-        outcome, message = await self.ask({**body, "max_tokens": 100, "stream": number % 2 == 0})
-        calls = message.get("tool_calls") or []
-        return outcome if outcome != "whole" or not calls else _fits(calls[0]["function"]["arguments"])
+        return await self.judged({**body, "max_tokens": 100, "stream": number % 2 == 0}, lambda answer: of_call(answer, TOOL))
 
     async def kill(self) -> None:
         """The engine's process dies again and again, in the first part of the time."""
@@ -188,39 +191,6 @@ class Soak:
         return told
 
 
-async def _streamed(answer: aiohttp.ClientResponse) -> tuple[str, dict[str, Any]]:
-    text, calls, finish, done = "", dict[int, str](), None, False
-    async for line in answer.content:
-        if not line.startswith(b"data: "):
-            continue
-        if line[6:].strip() == b"[DONE]":
-            done = True
-            continue
-        event = json.loads(line[6:])
-        if "error" in event:
-            return _refused(event["error"]), {}
-        for choice in event.get("choices", ()):
-            text += choice["delta"].get("content") or ""
-            for call in choice["delta"].get("tool_calls") or ():
-                calls[call["index"]] = calls.get(call["index"], "") + (call["function"].get("arguments") or "")
-            finish = choice.get("finish_reason") or finish
-    message = {"content": text, "tool_calls": [{"function": {"arguments": told}} for told in calls.values()]}
-    return ("whole" if finish and done else "broken: the stream ended without its end"), message
-
-
-def _refused(error: dict[str, Any]) -> str:
-    return f"error {error['code']}" if error.get("code") in CLEAR and error.get("message") else f"unclear: {error}"
-
-
-def _fits(text: str) -> str:
-    """Whole where it is what the schema says, or a beginning of it that the length cut off."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return "cut off"
-    return "whole" if isinstance(found, dict) and isinstance(found.get("age"), int) else f"broken: {text[:80]}"
-
-
 async def main(args: argparse.Namespace) -> int:
     """Start, load, judge."""
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
@@ -241,9 +211,10 @@ async def main(args: argparse.Namespace) -> int:
         ]
         await asyncio.gather(soak.kill(), soak.watch(), *(soak.keep(kind, once) for kind, once in kinds))
         # Nothing is left behind: a last question is answered, and no request is in the engine.
-        outcome, _ = await soak.ask({"messages": [{"role": "user", "content": "Still there?"}], "max_tokens": 4})
+        outcome = await soak.judged({"messages": [{"role": "user", "content": "Still there?"}], "max_tokens": 4})
         growth = soak.growth()
     reasons = [f"memory of the {name}: {told['ratio']}" for name, told in growth.items() if abs(told["ratio"] - 1) > args.within]
+    reasons += [f"{kind}: none was whole" for kind, _ in kinds if kind not in REFUSED and not soak.counts.get(kind, {}).get("whole")]
     reasons += soak.faults[:20] + ([] if outcome == "whole" else [f"the last question: {outcome}"])
     counts = {kind: dict(outcomes) for kind, outcomes in soak.counts.items()}
     print(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from app.cli.bench import servers
-from app.cli.bench.measure import Told, measure
+from app.cli.bench.measure import ALONE, Told, measure
 from app.cli.bench.servers import Address, Share
 from app.cli.bench.sides import Side, over_http
 
@@ -44,7 +44,7 @@ async def compare(wanted: Wanted, note: Callable[[str], None], told: Told) -> li
             note(f"Starting {name}.")
             sides[name] = await stack.enter_async_context(_side(session, name, starting))
         if len(sides) == 1:
-            note("No other server is here: put llama-server on PATH, or name one with --llama-server or --peer-python.")
+            note(ALONE)
         return await measure(sides, wanted.streams, wanted.tokens, wanted.repeat, told)
 
 

@@ -9,13 +9,16 @@ from typing import Any
 
 from app.cli.bench.sides import Side
 
+ALONE = "No other server is here: put llama-server on PATH, or name one with --llama-server or --peer-python."
 FIGURES = ("tokens_per_s", "tokens_per_cpu_s")
 WARM_UP_TOKENS = 8
 Told = Callable[[dict[str, Any]], None]
 
 
 async def measure(sides: Mapping[str, Side], streams: Sequence[int], tokens: int, repeat: int, told: Told) -> list[dict[str, Any]]:
-    """Each number of streams in `repeat` turns; `told` hears of every run, then of the ratios. Returns all that it was told.
+    """Each number of streams in `repeat` turns; `told` hears of every run, then of the ratios, or `why` there are none.
+
+    Returns all that it was told.
 
     `tokens_per_cpu_s` are those per second of processor time of the side's own processes: fair also where others work beside it.
     """
@@ -39,7 +42,9 @@ async def measure(sides: Mapping[str, Side], streams: Sequence[int], tokens: int
             if turn >= 0:
                 turns.append(results)
         for figure in FIGURES:
-            tell({"streams": count, "figure": figure, **summary(turns, figure)})
+            found = summary(turns, figure)
+            why = ALONE if len(sides) == 1 else f"{figure} is not known of two servers."
+            tell({"streams": count, "figure": figure, **found, **({} if found["ratios"] else {"why": why})})
     return said
 
 

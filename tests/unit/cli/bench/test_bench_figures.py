@@ -41,6 +41,8 @@ async def test_sides_take_turns_and_the_first_turn_only_warms_up() -> None:
     said = await measure({"a": side("a"), "b": side("b")}, [4], 32, 2, lambda line: None)
     assert asked == [("a", 4, 8, -1), ("b", 4, 8, -1), ("a", 4, 32, 0), ("b", 4, 32, 0), ("a", 4, 32, 1), ("b", 4, 32, 1)]
     assert [line["side"] for line in said if "side" in line] == ["a", "b", "a", "b"]
+    why = {line["figure"]: line.get("why") for line in said if "figure" in line}
+    assert why == {"tokens_per_s": None, "tokens_per_cpu_s": "tokens_per_cpu_s is not known of two servers."}
 
 
 def test_no_two_streams_or_turns_share_the_beginning_of_a_prompt() -> None:
