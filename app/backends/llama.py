@@ -266,7 +266,7 @@ class LlamaBackend:
 
     async def _unload_idle(self) -> None:
         while True:
-            await asyncio.sleep(_WATCH_EVERY)
+            await asyncio.sleep(min(_WATCH_EVERY, self._idle or _WATCH_EVERY))
             async with self._changing:
                 for place in list(self._places.values()):
                     idle = place.engine.state is State.READY and 0 < self._idle < place.engine.idle_seconds

@@ -65,6 +65,16 @@ async def until(backend: LlamaBackend, expected: dict[str, str]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def test_an_idle_model_leaves_the_memory_and_comes_back_with_the_next_request(library: Library, tmp_path: Path) -> None:
+    backend = LlamaBackend(library, SMALL, logs=tmp_path / "logs", idle_seconds=0.3)
+    try:
+        assert await write(backend, "big-one")
+        await until(backend, {})
+        assert isinstance((await write(backend, "big-one"))[-1], Piece)
+    finally:
+        await backend.close()
+
+
 async def test_a_cold_model_tells_its_load_with_name_and_size_before_its_text_and_a_warm_one_does_not(make_backend: MakeBackend) -> None:
     backend = make_backend()
     news = await write(backend, "big-one")
