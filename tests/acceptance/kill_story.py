@@ -45,10 +45,10 @@ class Story:
         self._product, self._notes, self._chance, self._stack = product, notes, chance, stack
         self._book, self._index = product.home / "book.db", product.home / "index"
         self._onlookers = [Onlooker(self._book, notes, in_korean=korean, seed=chance.randrange(10**6)) for korean in (False, True)]
-        self._turn, self._windows = chance.randrange(4), chance.randrange(4)
+        self._turn, self._next_window = chance.randrange(4), chance.randrange(4)
         self._run_seconds = 2.0
         self.killed: Counter[str] = Counter()
-        self.while_chroma_writes = 0
+        self.moments = self.windows = self.while_chroma_writes = 0
         self._serve()
 
     def _serve(self) -> None:
@@ -68,24 +68,41 @@ class Story:
             onlooker.comes(self.served)
             self._stack.callback(onlooker.stop)
 
+    @property
+    def kills(self) -> int:
+        """How many processes that lived were killed."""
+        return self.killed.total()
+
+    def tells(self, kills: int, each: int) -> None:
+        """Moment after moment, until so many were killed: everybody once, and every so manieth (`each`) while Chroma wrote its files."""
+        everybody = {"ingest", "server", *WORKERS}
+        while self.kills < kills or self.while_chroma_writes < kills // each or not everybody <= self.killed.keys():
+            assert self.moments < 3 * kills, f"too many moments in which nobody could be killed: {self}"
+            self.moments += 1
+            # One that was missed is still due.
+            if (self.while_chroma_writes + 1) * each <= self.kills + 1:
+                self.moment_while_chroma_writes()
+            else:
+                self.moment_at_random()
+            print(f"{self.moments}: {self}", flush=True)
+
     def moment_at_random(self) -> None:
-        """Somebody is killed at any moment of a run."""
+        """Somebody is killed at any moment of a run; nobody where that was ingest and it had ended already."""
         before = self._change(40)
         ingest = self._sync()
         time.sleep(self._chance.uniform(0.1, 0.8) * self._run_seconds)
         alive = self._alive(ingest)
         # Each in turn: a rare one must not be left out by chance.
         name = [*alive][self._turn % len(alive)]
-        self._turn += 1
-        self._kill(name, alive, ingest)
+        self._turn += self._kill(name, alive, ingest)
         self._goes_on(name, before, ingest)
 
     def moment_while_chroma_writes(self) -> None:
         """Somebody is killed while some files of Chroma's graph are new and others old; at any other moment where that never comes."""
         before = self._change(120)
         ingest = self._sync()
-        name = WHILE_CHROMA_WRITES[self._windows % len(WHILE_CHROMA_WRITES)]
-        self._windows += 1
+        name = WHILE_CHROMA_WRITES[self._next_window % len(WHILE_CHROMA_WRITES)]
+        self._next_window += 1
         alive = self._alive(ingest)
         with closing(looking(self._book)) as book:
 
@@ -94,8 +111,11 @@ class Story:
 
             window = persist_window(self._index, alive["index worker"], self._chance, ahead, lambda: ingest.poll() is not None)
             with window as inside:
-                self._kill(name, alive, ingest)
-        self.while_chroma_writes += inside
+                if name == "ingest" and ingest.poll() is not None:
+                    name = "index worker"
+                killed = self._kill(name, alive, ingest)
+        self.windows += inside
+        self.while_chroma_writes += inside and killed
         self._goes_on(name, before, ingest)
 
     def _change(self, put: int) -> dict[int, Parts]:
@@ -112,18 +132,25 @@ class Story:
         workers = {name: child.pid for name, module in WORKERS.items() for child in children if module in child.cmdline()}
         return {"ingest": ingest.pid, "server": self.served.process.pid, **workers}
 
-    def _kill(self, name: str, alive: dict[str, int], ingest: subprocess.Popen[str]) -> None:
+    def _kill(self, name: str, alive: dict[str, int], ingest: subprocess.Popen[str]) -> bool:
+        """Whether it lived until then."""
         if name == "server":
             for onlooker in self._onlookers:
                 onlooker.leaves()
-        if name != "ingest":
-            os.kill(alive[name], signal.SIGKILL)
-        elif ingest.poll() is None:
-            ingest.kill()
+        if name == "ingest":
+            ingest.kill()  # nothing where it has ended
+            killed = ingest.wait(10) == -signal.SIGKILL
+            if not killed:
+                self._run_seconds *= 0.7  # it was quicker
+        elif name == "server":
+            self.served.process.kill()
+            killed = self.served.process.wait(10) == -signal.SIGKILL
+            assert killed, "the server ended by itself"
         else:
-            self._run_seconds *= 0.7  # it was quicker
-            return
-        self.killed[name] += 1
+            killed = psutil.Process(alive[name]).status() != psutil.STATUS_ZOMBIE
+            os.kill(alive[name], signal.SIGKILL)
+        self.killed[name] += killed
+        return killed
 
     def _goes_on(self, name: str, before: dict[int, Parts], ingest: subprocess.Popen[str]) -> None:
         wanted = self._notes.rows
@@ -164,10 +191,13 @@ class Story:
     def ends(self) -> None:
         """What Chroma holds at the end is what the book holds, and an index that is made anew from the book finds the same."""
         assert self.served.drained(), "the index follows the book"
+        until = time.monotonic() + 20
+        while len(directories := [*self._index.glob("s*-g*-*")]) > 1 and time.monotonic() < until:
+            time.sleep(0.1)  # one that was given up goes half a second after the new one is there
         worker = psutil.Process(self._alive(self.served.process)["index worker"])
         worker.kill()
         worker.wait(10)
-        (directory,) = self._index.glob("s*-g*-*")
+        (directory,) = directories
         left = directory.rename(self._product.home / directory.name)
         rows = [(int(pk), vector) for pk, vector in self._vectors("c.pk")]
         assert sound(left, rows, timeout=100), "each chunk is found by itself"
@@ -189,8 +219,8 @@ class Story:
         answers, overtaken = (sum(getattr(one, name) for one in self._onlookers) for name in ("answers", "overtaken"))
         kills = ", ".join(f"{name} {count}" for name, count in sorted(self.killed.items()))
         return (
-            f"killed: {kills}; {self.while_chroma_writes} of them while Chroma wrote;"
-            f" {answers} answers, {overtaken} of them about a note that changed meanwhile"
+            f"{self.kills} kills in {self.moments} moments: {kills}; {self.while_chroma_writes} of them in {self.windows} windows"
+            f" in which Chroma wrote; {answers} answers, {overtaken} of them about a note that changed meanwhile"
         )
 
 
