@@ -102,12 +102,12 @@ async def burst(server: Server, seed: int) -> Figures:
 
 
 async def gap(server: Server, seed: int) -> Figures:
-    """A stream of 400 tokens, in its middle a long prompt comes in; and before it, for about as long, one that nothing disturbs."""
+    """A stream in whose course a long prompt comes in, until that is read; and before it one that nothing disturbs."""
     alone = [at async for at in server.tokens(f"Tale {seed}. Once upon a time", 1000)]
     moments: list[float] = []
     long: asyncio.Task[float] | None = None
     came = 0.0
-    async for at in server.tokens(f"Story {seed}. Once upon a time", 400):
+    async for at in server.tokens(f"Story {seed}. Once upon a time", 3000):
         moments.append(at)
         if len(moments) == 60:
             came = at
@@ -115,6 +115,7 @@ async def gap(server: Server, seed: int) -> Figures:
         if long is not None and long.done():
             break
     assert long is not None
+    covered = long.done()  # else the stream came to its end before
     await long
     waits = [(later - before, later > came) for before, later in itertools.pairwise(moments)]
     usual = statistics.median(wait for wait, beside in waits if not beside)
@@ -125,7 +126,8 @@ async def gap(server: Server, seed: int) -> Figures:
         "longest_s": max(beside),
         "ratio": max(beside) / usual,
         "longest_alone_s": max(later - before for before, later in itertools.pairwise(alone)),
-        "tokens_beside": len(beside),
+        "texts_beside": len(beside),
+        "covered": covered,
     }
 
 
