@@ -31,7 +31,7 @@ INSERT INTO things SELECT n, 'body ' || n, CASE WHEN n % 2 = 0 THEN 'even' ELSE 
 """
 
 
-def run(dsn: str, statements: str) -> None:
+def run(dsn: str, statements: str | bytes) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(statements)
 

@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from ingest_world import World
 from postgres_servers import READER_PASSWORD
+from postgres_tables import run
 from psycopg.conninfo import make_conninfo
 
 from app.core.records import Freshness
@@ -40,11 +41,6 @@ async def checker(world: World) -> AsyncIterator[FreshnessChecker]:
     made = FreshnessChecker(world.home, DEFAULT, down_seconds=0.5)
     yield made
     await made.close()
-
-
-def run(dsn: str, statements: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(statements)
 
 
 async def looked(checker: FreshnessChecker, world: World, store: str = "shop") -> dict[str, Freshness]:

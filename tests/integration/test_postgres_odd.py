@@ -8,16 +8,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from postgres_servers import READER_PASSWORD
+from postgres_tables import run
 from psycopg.conninfo import make_conninfo
 
 from app.core.errors import BadRequest, OndolError, UpstreamError
 from ingest.postgres.dsn import connect_fault, parse_dsn
 from ingest.report import Notice
-
-
-def run(dsn: str, statements: str | bytes) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(statements)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import unicodedata
 import psycopg
 import pytest
 from ingest_world import World
+from postgres_tables import run
 from two_models import NEW, both, make
 
 from app.core.errors import BadRequest, NotFound
@@ -43,11 +44,6 @@ INSERT INTO odd VALUES (1, ARRAY['a, b', NULL, '한글'], '{1,2}', '{2026-01-31}
 def sales(database: str) -> str:
     run(database, SALES)
     return database
-
-
-def run(dsn: str, statements: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(statements)
 
 
 def row(world: World, end: str) -> dict:
