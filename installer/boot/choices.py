@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from boot.console import Failed
 
@@ -81,16 +83,25 @@ def wheel_flavours(machine: Machine, options: Options) -> tuple[str, ...]:
     return ("cpu",)
 
 
-def build_flavour(machine: Machine) -> str:
-    """What a build on this machine gives: a GPU build needs the GPU's own compiler as well."""
-    if machine.gpu == "cuda":
-        return "cuda" if machine.nvcc else "native"
-    return "metal" if machine.gpu == "metal" else "native"
+def build_flavours(machine: Machine) -> tuple[str, ...]:
+    """What a build on this machine gives, and what is built where that doesn't work. A GPU build needs the GPU's own compiler as well."""
+    if machine.gpu == "cuda" and machine.nvcc:
+        return "cuda", "native", "plain"
+    return ("metal", "native") if machine.gpu == "metal" else ("native", "plain")
 
 
 def build_arguments(flavour: str) -> str:
-    """CMAKE_ARGS of a build."""
-    return {"cuda": "-DGGML_CUDA=on", "metal": "-DGGML_METAL=on"}.get(flavour, "")
+    """CMAKE_ARGS of a build. "plain" has no instructions that only some processors know."""
+    return {"cuda": "-DGGML_CUDA=on", "metal": "-DGGML_METAL=on", "plain": "-DGGML_NATIVE=off"}.get(flavour, "")
+
+
+def build_variables(machine: Machine, environment: Mapping[str, str], headers: Path) -> dict[str, str]:
+    """Variables of a build on Linux: C++ sources include `ondol_tiles.h` first, which says why."""
+    if machine.system != "Linux":
+        return {}
+    flags = f"{environment.get('CXXFLAGS', '')} -include ondol_tiles.h".strip()
+    # Apart from the flag, which can't have a space in it.
+    return {"CXXFLAGS": flags, "CPATH": os.pathsep.join(filter(None, (str(headers), environment.get("CPATH", ""))))}
 
 
 def compiler_advice(system: str) -> str:

@@ -1,23 +1,34 @@
-"""llama.cpp: an installed one that loads, a kept wheel, a prebuilt wheel, or a build, in this order."""
+"""llama.cpp: an installed one that works, a kept wheel, a prebuilt wheel, or a build, in this order."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from boot import choices, machine, process
 from boot.choices import Machine, Options
 from boot.console import Failed
 from boot.environment import Environment
+from boot.tiny_model import tiny_model
 
 PACKAGE = "llama-cpp-python"
-# Loading runs the first native code: a wheel for another CPU or a missing CUDA library shows here, in a child process.
-LOADS = (
-    "import importlib.metadata as m, sys, llama_cpp; llama_cpp.llama_backend_init(); sys.exit(m.version('llama-cpp-python') != sys.argv[1])"
-)
+# In a child process: a wheel for another CPU or a missing CUDA library ends it when it is loaded, a build that the compiler spoilt when it
+# computes.
+WORKS = """
+import importlib.metadata, sys
+import llama_cpp as native
+if importlib.metadata.version("llama-cpp-python") != sys.argv[1]:
+    sys.exit("another version is installed")
+native.llama_backend_init()
+model = native.llama_model_load_from_file(sys.argv[2].encode(), native.llama_model_default_params())
+context = native.llama_init_from_model(model, native.llama_context_default_params())
+sys.exit(native.llama_decode(context, native.llama_batch_get_one((native.llama_token * 4)(1, 2, 3, 4), 4)))
+"""
+HEADERS = Path(__file__).parent / "include"
 
 
 class Llama:
@@ -31,7 +42,7 @@ class Llama:
 
     def ensure(self, here: Machine, options: Options) -> str:
         """Returns how it came; `Failed` says what to install where there is no way."""
-        if options.llama == "auto" and self._loads():
+        if options.llama == "auto" and self._works():
             return f"{self._version} is already installed"
         for flavour in choices.wheel_flavours(here, options):
             if self._from_index(flavour, options.llama_index):
@@ -40,12 +51,15 @@ class Llama:
             raise Failed(f"{options.llama_index} has no wheel of {self._version} that works here; --llama build makes one.", log=self._log)
         return self._built(here)
 
-    def _loads(self) -> bool:
-        command: list[str | Path] = [self._environment.python, "-c", LOADS, self._version]
-        try:
-            process.run(command, log=self._log, environment=self._environment.variables, cwd=self._environment.folder)
-        except Failed:
-            return False
+    def _works(self) -> bool:
+        with tempfile.TemporaryDirectory() as scratch:
+            model = Path(scratch, "tiny.gguf")
+            model.write_bytes(tiny_model())
+            command: list[str | Path] = [self._environment.python, "-c", WORKS, self._version, model]
+            try:
+                process.run(command, log=self._log, environment=self._environment.variables, cwd=self._environment.folder)
+            except Failed:
+                return False
         return True
 
     def _kept(self, flavour: str) -> Path | None:
@@ -60,7 +74,7 @@ class Llama:
         self._environment.pip("install", "-c", self._constraints, wheel, log=self._log)
 
     def _from_index(self, flavour: str, index: str) -> bool:
-        """Whether a prebuilt wheel was found, installed and loads."""
+        """Whether a prebuilt wheel was found, installed and works."""
         wheel = self._kept(flavour)
         if wheel is None:
             listed = machine.page(f"{index}/{flavour}/{PACKAGE}/")
@@ -76,28 +90,32 @@ class Llama:
             self._install(wheel)
         except Failed:
             return False
-        return self._loads()
+        return self._works()
 
     def _built(self, here: Machine) -> str:
-        flavour = choices.build_flavour(here)
-        wheel = self._kept(flavour)
-        how = "kept from an earlier build"
-        if wheel is None:
-            if not here.compiler:
-                raise Failed(choices.compiler_advice(here.system))
-            arguments = " ".join(filter(None, (choices.build_arguments(flavour), os.environ.get("CMAKE_ARGS", ""))))
-            # pip's cache knows nothing of CMAKE_ARGS: a wheel that it kept may be of another flavour.
-            fresh = ("--no-cache-dir",) if arguments else ()
-            self._status(f"building llama.cpp with {here.compiler} on {here.cores} cores: some minutes")
-            wheel = self._gather(
-                flavour, "wheel", "--no-binary", PACKAGE, *fresh, f"{PACKAGE}=={self._version}",
-                attempts=1, CMAKE_ARGS=arguments, CMAKE_BUILD_PARALLEL_LEVEL=str(here.cores),
-            )  # fmt: skip
-            how = f"built with {here.compiler}"
-        self._install(wheel)
-        if not self._loads():
-            raise Failed("llama.cpp was built but does not load.", log=self._log)
-        return f"{self._version}, {how} ({flavour})"
+        for flavour in choices.build_flavours(here):
+            for wheel, how in self._wheels_of(flavour, here):
+                self._install(wheel)
+                if self._works():
+                    return f"{self._version}, {how} ({flavour})"
+        raise Failed("llama.cpp was built but does not work here.", log=self._log)
+
+    def _wheels_of(self, flavour: str, here: Machine) -> Iterator[tuple[Path, str]]:
+        """A kept wheel, then a built one, and how each came."""
+        if kept := self._kept(flavour):
+            yield kept, "kept from an earlier build"
+        if not here.compiler:
+            raise Failed(choices.compiler_advice(here.system))
+        arguments = " ".join(filter(None, (choices.build_arguments(flavour), os.environ.get("CMAKE_ARGS", ""))))
+        self._status(f"building llama.cpp with {here.compiler} on {here.cores} cores: some minutes")
+        variables = choices.build_variables(here, os.environ, HEADERS)
+        # pip's cache knows nothing of these: a wheel that it kept may be of another flavour.
+        fresh = ("--no-cache-dir",) if arguments or variables else ()
+        built = self._gather(
+            flavour, "wheel", "--no-binary", PACKAGE, *fresh, f"{PACKAGE}=={self._version}",
+            attempts=1, CMAKE_ARGS=arguments, CMAKE_BUILD_PARALLEL_LEVEL=str(here.cores), **variables,
+        )  # fmt: skip
+        yield built, f"built with {here.compiler}"
 
     def _gather(self, flavour: str, verb: str, *words: str, attempts: int = 2, **variables: str) -> Path:
         """Let pip put a wheel into a side folder, then move it in one step: a kept wheel is always whole."""

@@ -12,7 +12,7 @@ from boot import choices, machine
 from boot.choices import Options
 from boot.console import Console, Failed
 from boot.environment import Environment
-from boot.llama import PACKAGE, Llama
+from boot.llama import PACKAGE, WORKS, Llama
 from boot.stamps import Lock, Stamps, key_of
 
 RUN_EXTRAS = ("local", "tray", "demo")
@@ -72,7 +72,7 @@ def _set_up(clone: Clone, extras: tuple[str, ...], options: Options, console: Co
             step.note += f"; the last installation did not end: {damage}"
 
     torch_key = key_of(token, sys.platform, pinned["torch"], options.torch, options.torch_index)
-    llama_key = key_of(token, sys.platform, pinned[PACKAGE], options.llama, options.llama_index)
+    llama_key = key_of(token, sys.platform, pinned[PACKAGE], options.llama, options.llama_index, WORKS)
     inputs = requirements_of((clone.root / "pyproject.toml").read_text(encoding="utf-8"))
     packages_key = key_of(token, inputs, constraints.read_text(encoding="utf-8"), str(clone.root), torch_key, llama_key)
     # The tests' packages contain the others: after `test`, `run` has nothing to install.

@@ -18,9 +18,10 @@ from boot import machine, setup
 from boot.choices import Machine, Options
 from boot.console import Console, Failed
 from boot.environment import Environment
+from boot.llama import Llama
 from boot.process import clean_environment
 from boot.setup import Clone, set_up
-from tiny_packages import LOADS, make_wheel, serve_wheel, serving, site, tiny_clone
+from tiny_packages import CRASHES, LLAMA, WORKS, make_wheel, serve_wheel, serving, site, tiny_clone
 
 pytestmark = pytest.mark.acceptance
 INSTALLER = Path(__file__).parents[2] / "installer"
@@ -204,7 +205,7 @@ def from_index(clone: Clone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="a wheel's platform tag there needs the version of macOS")
 def test_a_prebuilt_wheel_of_the_index_is_installed_and_kept(clone: Clone, from_index: Callable[[str], str]) -> None:
-    assert "prebuilt wheel (cpu)" in from_index(LOADS)
+    assert "prebuilt wheel (cpu)" in from_index(WORKS)
     assert list((clone.state / "wheels" / "cpu").glob("*.whl"))
 
 
@@ -212,6 +213,29 @@ def test_a_prebuilt_wheel_of_the_index_is_installed_and_kept(clone: Clone, from_
 def test_a_prebuilt_wheel_that_does_not_load_here_is_not_accepted(clone: Clone, from_index: Callable[[str], str]) -> None:
     make_it_load(clone)
     assert "kept from an earlier build (native)" in from_index("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a wheel's platform tag there needs the version of macOS")
+def test_a_prebuilt_wheel_that_loads_and_does_not_compute_is_not_accepted(clone: Clone, from_index: Callable[[str], str]) -> None:
+    make_it_load(clone)
+    assert "kept from an earlier build (native)" in from_index(CRASHES)
+
+
+def test_a_kept_wheel_that_does_not_compute_here_gives_way_to_a_plain_one(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_it_load(clone)
+    whole = next((clone.state / "wheels" / "native").glob("*.whl"))
+    plain = clone.state / "wheels" / "plain"
+    plain.mkdir()
+    shutil.move(whole, plain / whole.name)
+    make_wheel(whole.parent, "llama-cpp-python", LLAMA, {"llama_cpp/__init__.py": CRASHES}, needs="leaf")
+    steps = steps_of(clone, monkeypatch)
+    with pytest.raises(Failed, match=r"no C\+\+ compiler"):
+        steps()
+    # A build that fails in the same way as the kept wheel.
+    monkeypatch.setattr(machine, "look", lambda: Machine(system="Plan9", compiler="cc"))
+    monkeypatch.setattr(Llama, "_gather", lambda self, flavour, *words, **options: next((self._wheels / flavour).glob("*.whl")))
+    steps()
+    assert python(clone.environment(), "import llama_cpp; print(llama_cpp.llama_decode(1, 2))") == "0"
 
 
 def test_an_environment_without_its_python_is_made_again_as_another_one(environment: Environment) -> None:
@@ -235,6 +259,7 @@ import os, sys
 sys.path.insert(0, {str(INSTALLER)!r})
 from pathlib import Path
 from boot.environment import Environment
+from boot.llama import Llama
 root = Path({str(tmp_path)!r})
 Environment(root / ".venv", logs=root, base=os.environ, cwd=root).ensure()
 """

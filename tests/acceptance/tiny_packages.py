@@ -16,7 +16,14 @@ from boot import machine, setup
 from boot.setup import Clone
 
 TORCH, LLAMA = "2.13.0", "0.3.36"
-LOADS = "import leaf\ndef llama_backend_init() -> None: ...\n"
+# As much of llama.cpp as shows that it computes.
+WORKS = """
+import ctypes, leaf, types
+llama_token = ctypes.c_int32
+def llama_decode(context, batch): return 0
+def __getattr__(name): return lambda *given: types.SimpleNamespace()
+"""
+CRASHES = WORKS.replace("return 0", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
 # A build backend that needs nothing from anywhere: it writes an empty wheel.
 BACKEND = """
 import zipfile
@@ -62,7 +69,7 @@ def site(folder: Path) -> Path:
 def tiny_clone(root: Path, index: Path) -> Clone:
     """A clone whose packages are tiny: torch, llama.cpp and the project itself, the wheels of the others in that folder."""
     make_wheel(index, "torch", TORCH, {"torch/__init__.py": ""})
-    make_wheel(index, "llama-cpp-python", LLAMA, {"llama_cpp/__init__.py": LOADS}, needs="leaf")
+    make_wheel(index, "llama-cpp-python", LLAMA, {"llama_cpp/__init__.py": WORKS}, needs="leaf")
     make_wheel(index, "leaf", "1.0", {"leaf/__init__.py": ""})
     make_wheel(index, "twig", "1.0", {"twig/__init__.py": ""})
     make_wheel(index, "leaf", "2.0", {"leaf/__init__.py": "two = 2\n"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 import runpy
 import socket
 from pathlib import Path
@@ -71,10 +72,19 @@ def test_asking_for_a_build_looks_at_no_index() -> None:
     assert choices.wheel_flavours(PLAIN, Options(llama="build")) == ()
 
 
-def test_a_cuda_build_needs_the_cuda_compiler() -> None:
-    assert choices.build_flavour(Machine(system="Linux", gpu="cuda", nvcc=True)) == "cuda"
-    assert choices.build_flavour(Machine(system="Linux", gpu="cuda")) == "native"
-    assert choices.build_flavour(Machine(system="Linux", nvcc=True)) == "native"
+def test_a_cuda_build_needs_the_cuda_compiler_and_a_plain_build_comes_last() -> None:
+    assert choices.build_flavours(Machine(system="Linux", gpu="cuda", nvcc=True)) == ("cuda", "native", "plain")
+    assert choices.build_flavours(Machine(system="Linux", gpu="cuda")) == ("native", "plain")
+    assert choices.build_flavours(Machine(system="Linux", nvcc=True)) == ("native", "plain")
+    assert choices.build_arguments("plain") == "-DGGML_NATIVE=off"
+
+
+def test_a_build_on_linux_includes_our_header_beside_the_users_own_flags() -> None:
+    here, headers = Machine(system="Linux"), Path("a folder")
+    assert choices.build_variables(here, {}, headers) == {"CXXFLAGS": "-include ondol_tiles.h", "CPATH": "a folder"}
+    mine = {"CXXFLAGS": "-O1", "CPATH": "mine"}
+    assert choices.build_variables(here, mine, headers) == {"CXXFLAGS": "-O1 -include ondol_tiles.h", "CPATH": f"a folder{os.pathsep}mine"}
+    assert choices.build_variables(Machine(system="Darwin"), {}, headers) == {}
 
 
 def test_a_flag_wins_over_the_environment_and_the_environment_over_the_default() -> None:
