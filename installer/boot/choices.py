@@ -96,12 +96,12 @@ def build_arguments(flavour: str) -> str:
 
 
 def build_variables(machine: Machine, environment: Mapping[str, str], headers: Path) -> dict[str, str]:
-    """Variables of a build on Linux: C++ sources include `ondol_tiles.h` first, which says why."""
+    """Variables of a build on Linux: sources include `ondol_x86.h` first, which says why."""
     if machine.system != "Linux":
         return {}
-    flags = f"{environment.get('CXXFLAGS', '')} -include ondol_tiles.h".strip()
-    # Apart from the flag, which can't have a space in it.
-    return {"CXXFLAGS": flags, "CPATH": os.pathsep.join(filter(None, (str(headers), environment.get("CPATH", ""))))}
+    flags = {name: f"{environment.get(name, '')} -include ondol_x86.h".strip() for name in ("CFLAGS", "CXXFLAGS")}
+    # Apart from the flags, which can't have a space in them.
+    return {**flags, "CPATH": os.pathsep.join(filter(None, (str(headers), environment.get("CPATH", ""))))}
 
 
 def compiler_advice(system: str) -> str:

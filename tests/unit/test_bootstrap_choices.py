@@ -81,9 +81,11 @@ def test_a_cuda_build_needs_the_cuda_compiler_and_a_plain_build_comes_last() -> 
 
 def test_a_build_on_linux_includes_our_header_beside_the_users_own_flags() -> None:
     here, headers = Machine(system="Linux"), Path("a folder")
-    assert choices.build_variables(here, {}, headers) == {"CXXFLAGS": "-include ondol_tiles.h", "CPATH": "a folder"}
+    flag = "-include ondol_x86.h"
+    assert choices.build_variables(here, {}, headers) == {"CFLAGS": flag, "CXXFLAGS": flag, "CPATH": "a folder"}
     mine = {"CXXFLAGS": "-O1", "CPATH": "mine"}
-    assert choices.build_variables(here, mine, headers) == {"CXXFLAGS": "-O1 -include ondol_tiles.h", "CPATH": f"a folder{os.pathsep}mine"}
+    with_mine = {"CFLAGS": flag, "CXXFLAGS": f"-O1 {flag}", "CPATH": f"a folder{os.pathsep}mine"}
+    assert choices.build_variables(here, mine, headers) == with_mine
     assert choices.build_variables(Machine(system="Darwin"), {}, headers) == {}
 
 
