@@ -263,9 +263,9 @@ class Engine:
         self._steps += 1
         self._interrupted = self._interrupted + 1 if status == INTERRUPTED else 0
         if status == DONE:
-            prompts = sum(count for _, count in work if count > 1)
+            prompts = sum(count for request, count in work if request.pending > 1)
             self._prompt_tokens += prompts
-            self._pace.passed(self._clock() - began, prompts, sum(count == 1 for _, count in work))
+            self._pace.passed(self._clock() - began, prompts, sum(request.pending == 1 for request, _ in work))
         return status, ends
 
     def _picture(self, request: Request, count: int) -> tuple[int, list[int]] | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from models.engine import scheduler
+from models.engine.outlet import EVERY
 
 STEP_SECONDS = 0.1  # of prompts beside rows that generate, until a step of theirs was seen
-STEPS_LOST = 1.5  # how many of their own steps prompts may cost them in one step
+STEPS_LOST = 1.5  # how many of their own steps prompts may cost rows that generate in one; text goes out no faster than each `EVERY`
 PROMPT_SECONDS = 1.0
 EXACT_ROWS = 63
 AT_ONCE = 0.25  # seconds that short prompts may take beside rows that generate, all of them together
 # A small batch costs more per token, most of all where others use the processor too: it must not look so slow that the next is smaller yet.
 WHOLE, WHOLE_SECONDS = 64, 4.0
 ENOUGH = 16  # tokens of a prompt in a step of its own whose time says something of larger batches
+FEW = 3  # rows that generate, beside which a lone prompt may get one token a step; among more of them it would pass for another
 LEAST_COST = 0.1  # of a step: what the prompts in it cost at least, since times are rough
 
 
@@ -42,10 +44,14 @@ class Pace:
         """
         cost = self._alone or self._each
         alone = max(scheduler.chunk(cost, PROMPT_SECONDS, largest), scheduler.chunk(cost, WHOLE_SECONDS, min(largest, WHOLE)))
-        step = self._step if self._rows == generating else self._base + self._each * generating
+        now = self._base + self._each * generating
+        step = self._step if self._rows == generating else now
         crowd = max(1.0, reading / max(1, generating)) ** 2
-        time = min(PROMPT_SECONDS, STEPS_LOST * crowd * step) if step else STEP_SECONDS
-        self._chunk = scheduler.chunk(self._each or self._alone, time, min(largest, self._most or largest))
+        # Rows that generate are slower the longer the prompt beside them has become: that is its cost, too.
+        beat = max(step, EVERY)
+        time = min(PROMPT_SECONDS, STEPS_LOST * crowd * beat + beat - max(step, now)) if step else STEP_SECONDS
+        smallest = 1 if reading == 1 and generating <= FEW else scheduler.SMALLEST_CHUNK
+        self._chunk = scheduler.chunk(self._each or self._alone, time, min(largest, self._most or largest), smallest)
         if 0 < tokens * self._each <= AT_ONCE:
             # Not more rows than llama.cpp adds up in the same order as one.
             self._chunk = max(self._chunk, min(largest, tokens, EXACT_ROWS - generating))

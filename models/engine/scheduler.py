@@ -20,7 +20,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 SLACK = 64  # cells kept free when a request is let in beside others, so that it isn't sent out again at once
-SMALLEST_CHUNK = 2  # more than a row that generates, which a step is told from a prompt's by
+SMALLEST_CHUNK = 2  # one for the oldest prompt, one for the shortest
 FIRST_CHUNK = 32  # until a speed was measured: on a slow machine a full batch can take a minute
 
 
@@ -78,15 +78,18 @@ def schedule(running: Sequence[Row], waiting: Sequence[Row], limits: Limits) -> 
     return Plan(tuple(evict), tuple(admit), share(rows, limits))
 
 
-def chunk(seconds_per_token: float, target: float, largest: int) -> int:
+def chunk(seconds_per_token: float, target: float, largest: int, smallest: int = SMALLEST_CHUNK) -> int:
     """Tokens of prompts in one step so that it takes about `target` seconds.
 
-    A power of two, so that small changes of the measured speed don't move the places where prompts are cut.
+    A power of two, or below `FIRST_CHUNK` three halves of one, so that small changes of the measured speed don't move the places where
+    prompts are cut.
     """
     if seconds_per_token <= 0:
         return min(largest, FIRST_CHUNK)
-    fitting = max(SMALLEST_CHUNK, int(target / seconds_per_token))
-    return int(min(largest, 1 << (fitting.bit_length() - 1)))
+    fitting = max(smallest, int(target / seconds_per_token))
+    power = 1 << (fitting.bit_length() - 1)
+    between = power * 3 // 2
+    return int(min(largest, between if power < FIRST_CHUNK and between <= fitting else power))
 
 
 def _place(row: Row) -> tuple[int, int]:

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import itertools
 
-from models.engine.pace import EXACT_ROWS, STEPS_LOST, Pace
+import pytest
+
+from models.engine.outlet import EVERY
+from models.engine.pace import EXACT_ROWS, FEW, STEPS_LOST, Pace
 from models.engine.scheduler import FIRST_CHUNK, SMALLEST_CHUNK
 
 
@@ -28,23 +31,51 @@ def test_a_prompt_alone_is_not_cut_smaller_and_smaller_where_small_batches_are_s
     assert slow.prompts(512)[0] == 4
 
 
+def read(pace: Pace, row: float, token: float, steps: int, *, deeper: float = 0.0) -> list[float]:
+    """The seconds of so many steps with a prompt beside one row; each token that was read makes every later one slower by `deeper`."""
+    pace.passed(row, 0, 1)
+    found, done = [], 0
+    for _ in range(steps):
+        chunk = pace.prompts(512)[1]
+        found.append(row + (token + done * deeper) * chunk + done * deeper)
+        done += chunk
+        pace.passed(found[-1], chunk, 1)
+    return found
+
+
 def test_beside_a_row_that_generates_prompts_cost_no_more_than_a_step_and_a_half() -> None:
     pace = Pace()
-    pace.passed(0.010, 0, 1)
-    for _ in range(20):
-        chunk = pace.prompts(512)[1]
-        assert chunk * 0.002 <= 0.010 * STEPS_LOST
-        pace.passed(0.010 + chunk * 0.002, chunk, 1)
-    assert chunk == 4
+    steps = read(pace, 0.040, 0.004, 20)
+    assert max(steps) <= 0.040 * (1 + STEPS_LOST)
+    assert pace.prompts(512)[1] == 8
+
+
+def test_a_row_that_is_quicker_than_text_goes_out_counts_as_one_that_is_as_quick() -> None:
+    steps = read(Pace(), 0.005, 0.002, 20)
+    assert max(steps) <= EVERY * (1 + STEPS_LOST)
+    assert steps[-1] >= EVERY * 2
+
+
+def test_a_step_stays_as_short_however_long_the_prompt_beside_it_has_become() -> None:
+    steps = read(Pace(), 0.005, 0.002, 2000, deeper=2e-6)
+    assert max(steps) <= 1.1 * EVERY * (1 + STEPS_LOST)
+    assert steps[-1] >= EVERY * 1.5
 
 
 def test_where_a_token_of_a_prompt_costs_more_than_that_it_still_gets_on() -> None:
     pace = Pace()
-    pace.passed(0.010, 0, 1)
+    read(pace, 0.010, 0.05, 5)
+    assert pace.prompts(512)[1] == 1
+    assert pace.prompts(512, 1, 2)[1] == SMALLEST_CHUNK
+
+
+@pytest.mark.parametrize(("rows", "least"), [(FEW, 1), (FEW + 1, SMALLEST_CHUNK)])
+def test_among_many_rows_that_write_a_single_token_of_a_prompt_would_pass_for_one_of_theirs(rows: int, least: int) -> None:
+    pace = Pace()
+    pace.passed(0.010, 0, rows)
     for _ in range(5):
-        chunk = pace.prompts(512)[1]
-        pace.passed(0.010 + chunk * 0.05, chunk, 1)
-    assert pace.prompts(512)[1] == SMALLEST_CHUNK
+        pace.passed(0.5, 2, rows)
+    assert pace.prompts(512, rows)[1] == least
 
 
 def test_where_prompts_cost_nothing_beside_a_row_their_share_doubles_with_each_step() -> None:
@@ -61,8 +92,8 @@ def test_where_prompts_cost_nothing_beside_a_row_their_share_doubles_with_each_s
 
 def test_the_first_prompt_beside_rows_that_generate_is_taken_to_cost_what_they_do() -> None:
     pace = Pace()
-    pace.passed(0.010, 0, 1)
-    assert pace.prompts(512)[1] == SMALLEST_CHUNK
+    pace.passed(0.040, 0, 1)
+    assert pace.prompts(512)[1] == 3
 
 
 def test_where_many_wait_for_their_first_token_beside_one_that_writes_they_get_the_larger_part() -> None:
@@ -81,7 +112,7 @@ def test_rows_that_came_to_write_meanwhile_are_not_taken_for_the_cost_of_prompts
         chunk = pace.prompts(512, rows, 16 - rows)[1]
         pace.passed(0.006 + 0.002 * (rows + chunk), chunk, rows)
     # A step of 15 rows takes 36 ms here: one and a half of it are 27 tokens.
-    assert pace.prompts(512, 15, 1)[1] == 16
+    assert pace.prompts(512, 15, 1)[1] == 24
 
 
 def test_short_prompts_are_read_at_once_and_long_ones_are_not() -> None:

@@ -119,9 +119,11 @@ def test_a_plan_never_uses_more_than_there_is_and_always_gets_on(
     assert bool(plan.work) == bool(active or queue)
 
 
-def test_the_chunk_is_a_power_of_two_that_fits_the_time_within_its_bounds() -> None:
+def test_the_chunk_is_a_power_of_two_or_three_halves_of_one_that_fits_the_time_within_its_bounds() -> None:
     assert chunk(0.001, 0.1, 512) == 64
+    assert [chunk(0.001, tokens / 1000 + 1e-6, 512) for tokens in (2, 3, 5, 6, 11, 12, 23, 24, 48)] == [2, 3, 4, 6, 8, 12, 16, 24, 32]
     assert chunk(0.0001, 0.1, 512) == 512
     assert chunk(1.0, 0.1, 512) == SMALLEST_CHUNK
+    assert chunk(1.0, 0.1, 512, smallest=1) == 1
     assert chunk(0.0, 0.1, 512) == FIRST_CHUNK
     assert chunk(0.0, 0.1, 32) == 32
