@@ -18,6 +18,7 @@ import uvicorn
 
 from app.cli.output import Output
 from app.core import logs, server_record
+from app.core.collecting import settle
 from app.core.credentials import api_key
 from app.core.errors import BadSetting, Conflict, OndolError
 from app.core.locks import FileLock
@@ -121,6 +122,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            settle()
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

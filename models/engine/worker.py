@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from app.core import logs
+from app.core.collecting import settle
 from app.core.errors import BadRequest, BadSetting, OndolError
 from app.core.records import Generation, Piece, Priority
 from app.core.workers.child import Channel
@@ -278,6 +279,7 @@ def main() -> None:
         settings = dict(channel.settings)
         loaded = LoadedEngine(Path(settings.pop("model")), msgspec.convert(settings, EngineSettings), _Progress(channel))
         log.info("loaded: %s", loaded.info)
+        settle()
         channel.hello(msgspec.to_builtins(loaded.info))
         serve(channel, loaded)
 
