@@ -10,15 +10,15 @@ import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from app.core.errors import OndolError
 
 if TYPE_CHECKING:
     from models.embedder import Embedder
 
-SLICE = 64
-"""Texts that one thread has embedded at once: whoever gives up waits for no more than two of these."""
+SLICE = 512
+"""Texts that one thread has embedded at once. In slices of 64 a first sync took 5 to 8 hundredths longer."""
 _THREADS = 2
 _LOOK_SECONDS = 0.5
 
@@ -48,6 +48,25 @@ class _Part:
                 self.future.set_exception(error)
 
 
+class _Texts(Sequence[str]):
+    """The texts of a slice, until they are given up: an embedder that takes them batch by batch makes no more of them then."""
+
+    def __init__(self, texts: Sequence[str], given_up: threading.Event) -> None:
+        self._texts, self._given_up = texts, given_up
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if self._given_up.is_set():
+            raise CancelledError
+        return self._texts[at]
+
+
 class Embedding:
     """Embeds in threads of its own, which begin with the first texts. `close` ends them; what waits then is not embedded.
 
@@ -74,7 +93,7 @@ class Embedding:
         return part.future
 
     def close(self) -> None:
-        """Give up what waits, and wait until the slices under way have ended."""
+        """Give up what waits, and wait until the batches under way have ended."""
         self._closed.set()
         for _ in self._threads:
             self._jobs.put(None)
@@ -89,15 +108,16 @@ class Embedding:
                 part.fail(CancelledError())
             elif not part.future.done():
                 try:
-                    part.add(_vectors(part.embedder, part.texts, some))
+                    part.add(_vectors(part.embedder, part.texts, some, self._closed))
                 except BaseException as error:  # noqa: BLE001 - it is raised where the vectors are waited for
                     part.fail(error)
 
 
 def embedded(embedder: Embedder, texts: Mapping[str, str], portion: int) -> Iterator[Made]:
     """The vectors of texts by their hashes, so many at a time. OndolError: they are not of the embedder's own shape."""
+    never = threading.Event()
     for some in slices(texts, portion):
-        yield _vectors(embedder, texts, some)
+        yield _vectors(embedder, texts, some, never)
 
 
 def slices(texts: Mapping[str, str], portion: int) -> Iterator[Sequence[str]]:
@@ -107,8 +127,8 @@ def slices(texts: Mapping[str, str], portion: int) -> Iterator[Sequence[str]]:
         yield hashes[at : at + portion]
 
 
-def _vectors(embedder: Embedder, texts: Mapping[str, str], some: Sequence[str]) -> Made:
-    matrix = embedder.passages([texts[hash] for hash in some]).astype("<f4")
+def _vectors(embedder: Embedder, texts: Mapping[str, str], some: Sequence[str], given_up: threading.Event) -> Made:
+    matrix = embedder.passages(_Texts([texts[hash] for hash in some], given_up)).astype("<f4")
     if matrix.shape != (len(some), embedder.info.dimensions):
         raise OndolError(f"The embedder {embedder.info.model} returned vectors of shape {matrix.shape} for {len(some)} texts.")
     return {hash: row.tobytes() for hash, row in zip(some, matrix, strict=True)}

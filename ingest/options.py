@@ -30,7 +30,7 @@ class Options:
     limits: Limits = LIMITS
     delete_guard: float = 0.5
     allow_delete: bool = False
-    batch_chunks: int = 256
+    batch_chunks: int = 512
     access: tuple[str, ...] | None = None
     may_leave: bool | None = None
     slot_wal_bytes: int = 4_000_000_000

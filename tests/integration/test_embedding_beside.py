@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,28 @@ def test_one_who_gives_up_waits_for_the_slices_under_way_and_no_longer() -> None
     assert [len(texts) for texts in embedder.asked] == [SLICE, SLICE]
     assert long.exception() is not None
     assert later.exception() is not None
+
+
+def test_one_who_gives_up_waits_for_no_more_than_the_texts_that_the_embedder_has_taken_by_then() -> None:
+    class Slow(CountingEmbedder):
+        def passages(self, texts: Sequence[str]) -> Vectors:
+            taken.append(texts[0])
+            entered.set()
+            assert go.wait(30)
+            taken.extend(texts[at] for at in range(1, len(texts)))
+            return super().passages(taken)
+
+    taken: list[str] = []
+    entered, go, embedding = threading.Event(), threading.Event(), Embedding()
+    future = embedding.begin(Slow(), {str(n): "x" * n for n in range(1, SLICE)})
+    assert entered.wait(30)
+    closing = threading.Thread(target=embedding.close)
+    closing.start()
+    assert embedding._closed.wait(30)
+    go.set()
+    closing.join(30)
+    assert isinstance(future.exception(), CancelledError)
+    assert taken == ["x"]
 
 
 def test_an_embedder_that_breaks_its_contract_is_named_to_the_one_who_waits() -> None:
