@@ -79,9 +79,9 @@ class Lanes:
         """As `Decoder.decode`: what lies in lanes after the rest."""
         if not self._lane and len(parts) < FEWEST:
             return self._wide.decode(parts, looks)
-        if not self._arrange(parts):
-            return NO_ROOM, []
         seen = looks or [1] * len(parts)
+        if not self._arrange(parts, seen):
+            return NO_ROOM, []
         apart = [number for number, (sequence, _, _) in enumerate(parts) if sequence in self._lane]
         together = [number for number, (sequence, _, _) in enumerate(parts) if sequence not in self._lane]
         ends = [0] * len(parts)
@@ -171,9 +171,9 @@ class Lanes:
     def _behind(self, index: int) -> tuple[Decoder, int]:
         return (self._wide, index) if index < self.batch or self._lanes is None else (self._lanes, index - self.batch)
 
-    def _arrange(self, parts: Sequence[Part]) -> bool:
+    def _arrange(self, parts: Sequence[Part], seen: Sequence[int]) -> bool:
         """Bring those who are to be computed to where they are computed best; False where the wide context has no room for one."""
-        chosen = self._chosen(parts)
+        chosen = self._chosen(parts, seen)
         if chosen and not self._opened():
             chosen = []
         if not all(self._home(sequence) for sequence, _, _ in parts if sequence in self._lane and sequence not in chosen):
@@ -188,9 +188,12 @@ class Lanes:
             self._enter(sequence, lane)
         return True
 
-    def _chosen(self, parts: Sequence[Part]) -> list[int]:
-        """The sequences of `parts` that are to be computed in lanes: all rows that write and are short enough, or none."""
-        writing = [(sequence, index) for sequence, index, tokens in parts if len(tokens) == 1]
+    def _chosen(self, parts: Sequence[Part], seen: Sequence[int]) -> list[int]:
+        """The sequences of `parts` that are to be computed in lanes: all rows that write and are short enough, or none.
+
+        A single token after which nobody looks is one of a prompt.
+        """
+        writing = [(sequence, index) for (sequence, index, tokens), looks in zip(parts, seen, strict=True) if len(tokens) == 1 and looks]
         short = [sequence for sequence, index in writing if index < self._length][: self._count]
         all_short = len(short) == len(writing)
         worth = PAYS if all_short else PAYS_APART

@@ -13,7 +13,6 @@ AT_ONCE = 0.25  # seconds that short prompts may take beside rows that generate,
 # A small batch costs more per token, most of all where others use the processor too: it must not look so slow that the next is smaller yet.
 WHOLE, WHOLE_SECONDS = 64, 4.0
 ENOUGH = 16  # tokens of a prompt in a step of its own whose time says something of larger batches
-FEW = 3  # rows that generate, beside which a lone prompt may get one token a step; among more of them it would pass for another
 LEAST_COST = 0.1  # of a step: what the prompts in it cost at least, since times are rough
 
 
@@ -50,7 +49,7 @@ class Pace:
         # Rows that generate are slower the longer the prompt beside them has become: that is its cost, too.
         beat = max(step, EVERY)
         time = min(PROMPT_SECONDS, STEPS_LOST * crowd * beat + beat - max(step, now)) if step else STEP_SECONDS
-        smallest = 1 if reading == 1 and generating <= FEW else scheduler.SMALLEST_CHUNK
+        smallest = 1 if reading == 1 else scheduler.SMALLEST_CHUNK
         self._chunk = scheduler.chunk(self._each or self._alone, time, min(largest, self._most or largest), smallest)
         if 0 < tokens * self._each <= AT_ONCE:
             # Not more rows than llama.cpp adds up in the same order as one.

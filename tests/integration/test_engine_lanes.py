@@ -152,6 +152,26 @@ def test_what_rows_share_takes_nobody_to_a_lane(tiny: Bench, shared: int) -> Non
     assert all(crowd.said(id) == alone(tiny, tokens, 50) for id, tokens in asked.items())
 
 
+def test_a_prompt_of_which_each_step_takes_one_token_is_read_in_the_wide_context(tiny: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd(tiny)
+    monkeypatch.setattr(crowd.engine._pace, "prompts", lambda *_: (64, 1))
+    asked = {id: noise(id, 10) for id in range(1, 6)}
+    for id, tokens in asked.items():
+        crowd.ask(id, tokens, 150)
+    while crowd.lanes.inside < len(asked):
+        crowd.step()
+    crowd.ask(9, noise(9, 60), 5)
+    reading = 0
+    while 9 in crowd.engine._roster.waiting or crowd.engine._roster.running[9].pending > 1:
+        crowd.step()
+        reading += 1
+        assert crowd.lanes.inside == len(asked)
+    assert reading >= 50
+    crowd.finish()
+    assert crowd.said(9) == alone(tiny, noise(9, 60), 5)
+    assert all(crowd.said(id) == alone(tiny, tokens, 150) for id, tokens in asked.items())
+
+
 def test_a_row_that_outgrows_its_lane_goes_on_in_the_wide_context(tiny: Bench) -> None:
     crowd = Crowd(tiny)
     asked = {id: (noise(id, 40), 30) for id in range(1, 6)} | {9: (noise(9, LENGTH - 10), 40)}

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import itertools
 
-import pytest
-
 from models.engine.outlet import EVERY
-from models.engine.pace import EXACT_ROWS, FEW, STEPS_LOST, Pace
+from models.engine.pace import EXACT_ROWS, STEPS_LOST, Pace
 from models.engine.scheduler import FIRST_CHUNK, SMALLEST_CHUNK
 
 
@@ -67,15 +65,6 @@ def test_where_a_token_of_a_prompt_costs_more_than_that_it_still_gets_on() -> No
     read(pace, 0.010, 0.05, 5)
     assert pace.prompts(512)[1] == 1
     assert pace.prompts(512, 1, 2)[1] == SMALLEST_CHUNK
-
-
-@pytest.mark.parametrize(("rows", "least"), [(FEW, 1), (FEW + 1, SMALLEST_CHUNK)])
-def test_among_many_rows_that_write_a_single_token_of_a_prompt_would_pass_for_one_of_theirs(rows: int, least: int) -> None:
-    pace = Pace()
-    pace.passed(0.010, 0, rows)
-    for _ in range(5):
-        pace.passed(0.5, 2, rows)
-    assert pace.prompts(512, rows)[1] == least
 
 
 def test_where_prompts_cost_nothing_beside_a_row_their_share_doubles_with_each_step() -> None:
