@@ -1,10 +1,11 @@
-"""A model of some kilobytes that says nothing: it shows whether llama.cpp computes on this machine, which loading it does not.
+"""A model of half a megabyte that says nothing: it shows whether llama.cpp computes on this machine, which loading it does not.
 
 The GGUF format: a header, keys with typed values, the tensors' shapes, and their data, each at a multiple of 32 bytes.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 
 ALIGNMENT = 32
@@ -39,9 +40,7 @@ def tiny_model() -> bytes:
 
 
 def _bytes(shape: tuple[int, ...], kind: int) -> int:
-    count = 1
-    for length in shape:
-        count *= length
+    count = math.prod(shape)
     return count * 4 if kind == F32 else count // Q8_0_BLOCK * Q8_0_BYTES
 
 

@@ -4,8 +4,8 @@
    others away: the first product of a model ends its process. Their bug 114098.
 
    Half floats (AVX512-FP16). llama.cpp's vectors of them take 128 numbers at once, and what is left one by one without any instruction
-   for it: all of it in models whose heads have 64 numbers. Attention took ten times as long. Without them it goes by 32-bit floats,
-   which keep more of a sum, too. */
+   for it: all of it in models whose heads have 64 numbers. Attention took two to three times as long. Without them it goes by 32-bit
+   floats, which keep more of a sum, too. */
 #if defined(__x86_64__)
 #include <immintrin.h>
 #undef __AVX512FP16__
