@@ -10,6 +10,7 @@ TITLES = {"tokens_per_s": "tokens per second, all streams together", "tokens_per
 _COLOURS = ("#c2410c", "#2563eb", "#0d9488", "#7c3aed", "#64748b")
 _WIDTH, _PANEL, _LEFT, _TOP, _FOOT = 760, 270, 24, 76, 30
 _HEAD, _LABELS = 34, 34  # of a panel: above its bars, and below them
+_ROOM = 18  # of a bar that a ratio fits into; on a lower one it stands above
 
 
 def svg(summaries: Sequence[Mapping[str, Any]], title: str) -> str:
@@ -28,7 +29,7 @@ def svg(summaries: Sequence[Mapping[str, Any]], title: str) -> str:
     ]
     for index, (figure, lines) in enumerate(panels.items()):
         parts += _panel(figure, lines, colours, _TOP + index * _PANEL)
-    parts.append(_text(_LEFT, height - 12, "In a bar: the first server over this one.", size=11, fill="#6b7280"))
+    parts.append(_text(_LEFT, height - 12, "In or over a bar, with ×: the first server over this one.", size=11, fill="#6b7280"))
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -58,7 +59,9 @@ def _panel(figure: str, lines: Sequence[Mapping[str, Any]], colours: Mapping[str
             parts.append(f'<rect x="{x:.1f}" y="{base - height:.1f}" width="{bar - 4:.1f}" height="{height:.1f}" fill="{colours[name]}"/>')
             parts.append(_text(x + bar / 2 - 2, base - height - 5, f"{value:.0f}", anchor="middle", size=12))
             if ratio:
-                parts.append(_text(x + bar / 2 - 2, base - 7, f"{ratio[0]:.2f}×", anchor="middle", size=11, fill="#ffffff", weight=600))
+                inside = height >= _ROOM
+                y, fill = (base - 7, "#ffffff") if inside else (base - height - 19, colours[name])
+                parts.append(_text(x + bar / 2 - 2, y, f"{ratio[0]:.2f}×", anchor="middle", size=11, fill=fill, weight=600))
             x += bar
         streams = line["streams"]
         parts.append(_text(middle, base + 18, f"{streams} stream{'' if streams == 1 else 's'}", anchor="middle"))

@@ -58,6 +58,15 @@ def test_the_picture_has_a_bar_for_each_median_and_says_the_ratio() -> None:
     assert "tokens per second of processor time" not in texts, "no side has it"
 
 
+def test_a_ratio_that_does_not_fit_into_its_bar_stands_above_it_in_its_colour() -> None:
+    medians, ratios = {"ondol": 700.0, "low": 30.0}, {"ondol / low": [23.3]}
+    drawn = ET.fromstring(svg([{"figure": "tokens_per_s", "streams": 16, "medians": medians, "ratios": ratios}], "title"))
+    ratio = next(element for element in drawn.iter("{http://www.w3.org/2000/svg}text") if element.text == "23.30×")
+    bar = list(drawn.iter("{http://www.w3.org/2000/svg}rect"))[-1]
+    assert float(ratio.attrib["y"]) < float(bar.attrib["y"])
+    assert ratio.attrib["fill"] == bar.attrib["fill"]
+
+
 def test_streams_may_be_given_with_commas_or_spaces() -> None:
     assert _counts("1,8, 16") == (1, 8, 16)
     for wrong in ("", "0", "eight", "1,300"):
