@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from engine_bench import FACTS, GREEDY, Bench, alone, run, story, submit
+from engine_bench import FACTS, GREEDY, Bench, Scored, alone, run, story, submit
 
 from app.core.errors import Busy, ContextLengthExceeded, OndolError
 from app.core.records import Generation, Message, Piece, Priority, Sampling
 from models.engine.engine import Engine
 from models.engine.llama.decoder import Decoder
 
+# Of a score: below it, another order of the same sum may turn two tokens round. Processors with AMX add a batch of one row up in another
+# order than one of several: 0.09 was seen.
+NEARLY = 0.2
 TOPICS = ["a lighthouse", "a village", "a clock", "two ships", "a library", "a baker", "the last train", "a garden"]
 
 
@@ -213,14 +216,19 @@ def test_when_the_cache_is_full_rows_wait_for_each_other_and_all_texts_are_whole
     for id in range(6):
         tokens = bench.prompt(FACTS)[id * 10 : id * 10 + 150]
         engine.submit(id, tokens, Generation(prompt="", sampling=GREEDY, max_tokens=50, ignore_eos=True))
+    first = engine._roster.waiting[0]
     found = run(engine)
     assert engine.stats().evictions > 0
     assert len(found) == 6
     assert all(isinstance(end, Piece) and end.usage and end.usage.completion_tokens == 50 for _, end in found.values())
     # The first in the order never had to wait, and nobody's cells were in its way.
-    alone_engine = bench.engine(1024, 6)
+    scored = Scored(bench.decoder(1024, 6))
+    alone_engine = Engine(bench.model, scored, context=1024, clock=lambda: 0.0)
     alone_engine.submit(0, bench.prompt(FACTS)[:150], Generation(prompt="", sampling=GREEDY, max_tokens=50, ignore_eos=True))
-    assert found[0][0] == run(alone_engine)[0][0]
+    expected = alone_engine._roster.waiting[0].tokens
+    run(alone_engine)
+    differs = next((at for at, pair in enumerate(zip(expected, first.tokens, strict=True)) if pair[0] != pair[1]), None)
+    assert differs is None or scored.leads[differs - 150] < NEARLY, scored.leads[(differs or 150) - 150]
 
 
 class Boastful:

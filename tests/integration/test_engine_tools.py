@@ -126,10 +126,13 @@ def test_an_answer_in_a_schema_fits_it(loaded: LoadedEngine, seed: int) -> None:
 
 
 def test_an_answer_as_a_json_object_is_one(loaded: LoadedEngine) -> None:
-    answer = ask(
-        loaded, format=Format("json_object"), messages=(Message("user", "A person with a name and an age, as JSON."),), max_tokens=400
-    )
-    assert isinstance(json.loads(answer.text), dict) or answer.reason == "length"
+    wanted = ("A person with a name and an age, as JSON.", "The colour of the sky as JSON with one key.", "An empty JSON object.")
+    answers = [ask(loaded, format=Format("json_object"), messages=(Message("user", words),), max_tokens=200) for words in wanted]
+    # So small a model can find no end.
+    ended = [json.loads(answer.text) for answer in answers if answer.reason == "stop"]
+    assert ended
+    assert all(isinstance(one, dict) for one in ended)
+    assert all(answer.text.lstrip().startswith("{") for answer in answers)
 
 
 def test_a_grammar_is_kept_and_an_answer_ends_where_it_does(loaded: LoadedEngine) -> None:
