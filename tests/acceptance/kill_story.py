@@ -194,6 +194,7 @@ class Story:
         until = time.monotonic() + 20
         while len(directories := [*self._index.glob("s*-g*-*")]) > 1 and time.monotonic() < until:
             time.sleep(0.1)  # one that was given up goes half a second after the new one is there
+        assert self.served.drained(), "the index follows the book in the one that is left"
         worker = psutil.Process(self._alive(self.served.process)["index worker"])
         worker.kill()
         worker.wait(10)

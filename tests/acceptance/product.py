@@ -17,6 +17,9 @@ from typing import Any
 
 import openai
 
+from ingest.index import book_view
+from ingest.index.files import taken_in
+
 
 class Product:
     """One data folder with both demo models in it."""
@@ -63,7 +66,7 @@ class Product:
         try:
             assert process.stdout is not None
             told = json.loads(process.stdout.readline())
-            yield Served(told["url"], self.key, process)
+            yield Served(told["url"], self.key, process, self.home)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
@@ -73,8 +76,8 @@ class Product:
 class Served:
     """A running server, through the official client."""
 
-    def __init__(self, url: str, key: str, process: subprocess.Popen[str]) -> None:
-        self.url, self.key, self.process = url, key, process
+    def __init__(self, url: str, key: str, process: subprocess.Popen[str], home: Path) -> None:
+        self.url, self.key, self.process, self._home = url, key, process, home
         self.client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=240)
 
     def answer(self, question: str, model: str) -> str:
@@ -94,7 +97,14 @@ class Served:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             index = self.health()["index"]
-            if index["state"] == "ready" and index["pending"] and not any(index["pending"].values()):
+            if index["state"] == "ready" and index["pending"] and not any(index["pending"].values()) and self._followed():
                 return True
             time.sleep(0.2)
         return False
+
+    def _followed(self) -> bool:
+        """Whether the index stands where the book stands now; the server's health is up to some seconds old."""
+        with contextlib.closing(book_view.connect(self._home / "book.db")) as book:
+            newest = book_view.newest_seq(book)
+            at = {of.id: taken_in(self._home / "index", of.id) for of in book_view.generations(book)}
+            return all(seq == newest or (seq > 0 and not book_view.pending(book, id, seq)) for id, seq in at.items())
