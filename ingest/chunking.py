@@ -101,12 +101,15 @@ def chunk(title: str, blocks: Sequence[Block], offsets: Offsets, max_tokens: int
         heading, within = " > ".join(path), list(section)
         if sum(len(block.text) for block in within) < options.characters:
             # So many characters fit whatever their tokens: most rows of a table need no tokenizer.
-            chunks.append(_join([_Part(block, 0, len(block.text), 0.0, True) for block in within], heading))
+            chunks.append(_join(_wholes(within), heading))
             continue
         prefix = len(offsets(embedded_text(title, heading, "")))
         # A long title must not squeeze its text out: it may take half of the embedder's room.
         room = max(max_tokens - _SPECIAL - prefix, max_tokens // 2)
         measure = _Measure(offsets, min(options.tokens, room), room, options)
+        if measure.holds(within):
+            chunks.append(_join(_wholes(within), heading))
+            continue
         chunks += [_join(parts, heading) for parts in _packed([part for block in within for part in _parts(block, measure)])]
     return chunks
 
@@ -118,14 +121,34 @@ class _Measure:
         self._offsets, self._target, self._characters = offsets, target, options.characters
         self.largest = min(room / target, _STRETCH)
         self.overlap = min(options.overlap / target, 0.5)
+        self._starts: dict[str, list[int]] = {}
+
+    def holds(self, blocks: Sequence[Block]) -> bool:
+        """Whether all fit in one chunk. Tokens are counted in the longest ones alone, where characters say enough of the others."""
+        sizes = [len(block.text) / self._characters for block in blocks]
+        least = sum(sizes) / _LONGEST
+        for at in sorted(range(len(blocks)), key=sizes.__getitem__, reverse=True):
+            if sum(sizes) <= 1 or least > 1:
+                break
+            share, text = sizes[at], blocks[at].text
+            sizes[at] = self.size(self.token_starts(text), 0, len(text))
+            least += sizes[at] - share / _LONGEST
+        return sum(sizes) <= 1
 
     def token_starts(self, text: str) -> list[int]:
-        return [start for start, _ in self._offsets(text)]
+        if text not in self._starts:
+            self._starts[text] = [start for start, _ in self._offsets(text)]
+        return self._starts[text]
 
     def size(self, starts: list[int], start: int, end: int) -> float:
         tokens = bisect.bisect_left(starts, end) - bisect.bisect_left(starts, start)
         share = (end - start) / self._characters
         return max(min(tokens / self._target, share), share / _LONGEST)
+
+
+def _wholes(blocks: Sequence[Block]) -> list[_Part]:
+    """Blocks of one chunk, whose sizes nobody asks for."""
+    return [_Part(block, 0, len(block.text), 0.0, True) for block in blocks]
 
 
 def _parts(block: Block, measure: _Measure) -> Iterator[_Part]:

@@ -108,16 +108,16 @@ class Embedding:
                 part.fail(CancelledError())
             elif not part.future.done():
                 try:
-                    part.add(_vectors(part.embedder, part.texts, some, self._closed))
+                    texts = _Texts([part.texts[hash] for hash in some], self._closed)
+                    part.add(_vectors(part.embedder, some, texts))
                 except BaseException as error:  # noqa: BLE001 - it is raised where the vectors are waited for
                     part.fail(error)
 
 
 def embedded(embedder: Embedder, texts: Mapping[str, str], portion: int) -> Iterator[Made]:
     """The vectors of texts by their hashes, so many at a time. OndolError: they are not of the embedder's own shape."""
-    never = threading.Event()
     for some in slices(texts, portion):
-        yield _vectors(embedder, texts, some, never)
+        yield _vectors(embedder, some, [texts[hash] for hash in some])
 
 
 def slices(texts: Mapping[str, str], portion: int) -> Iterator[Sequence[str]]:
@@ -127,11 +127,11 @@ def slices(texts: Mapping[str, str], portion: int) -> Iterator[Sequence[str]]:
         yield hashes[at : at + portion]
 
 
-def _vectors(embedder: Embedder, texts: Mapping[str, str], some: Sequence[str], given_up: threading.Event) -> Made:
-    matrix = embedder.passages(_Texts([texts[hash] for hash in some], given_up)).astype("<f4")
-    if matrix.shape != (len(some), embedder.info.dimensions):
-        raise OndolError(f"The embedder {embedder.info.model} returned vectors of shape {matrix.shape} for {len(some)} texts.")
-    return {hash: row.tobytes() for hash, row in zip(some, matrix, strict=True)}
+def _vectors(embedder: Embedder, hashes: Sequence[str], texts: Sequence[str]) -> Made:
+    matrix = embedder.passages(texts).astype("<f4")
+    if matrix.shape != (len(hashes), embedder.info.dimensions):
+        raise OndolError(f"The embedder {embedder.info.model} returned vectors of shape {matrix.shape} for {len(hashes)} texts.")
+    return {hash: row.tobytes() for hash, row in zip(hashes, matrix, strict=True)}
 
 
 def awaited(future: Future[Made]) -> Made:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.chunking import ChunkOptions, chunk, embedded_text
+from ingest.chunking import ChunkOptions, _Measure, chunk, embedded_text
 from ingest.documents import Block
 from models.hash_embedder import WordCounter
 
@@ -86,6 +86,31 @@ def test_a_section_that_fits_by_its_characters_is_one_chunk_and_its_tokens_are_n
     assert whole.text == "\n".join(row.text for row in rows)
     with pytest.raises(AssertionError, match="counted"):
         chunk("Title", [*rows, Block("과" * 80, kind="row")], nobody, 256)
+
+
+def test_tokens_are_counted_in_the_longest_values_alone_where_these_leave_room_for_the_others():
+    counted: list[str] = []
+
+    def counter(text: str) -> list[tuple[int, int]]:
+        counted.append(text)
+        return WORDS(text)
+
+    long, short = " ".join(["word"] * 90), "a value of forty characters, or near it."
+    values = [Block(text, (), kind="row") for text in (short, long, short, short)]
+    assert len(chunk("title", values, counter, 256)) == 1
+    assert counted == ["title", long]
+    counted.clear()
+    assert len(chunk("title", [*values, *values, *values], counter, 256)) == 2
+    assert counted.count(long) == 1
+
+
+@settings(deadline=None, max_examples=300)
+@given(blocks=blocks, counter=st.sampled_from([WORDS, crumbs]))
+def test_what_is_known_from_characters_changes_no_cut(blocks, counter):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Measure, "holds", lambda _measure, _blocks: False)
+        counted = chunk("title", blocks, counter, 30, SMALL)
+    assert chunk("title", blocks, counter, 30, SMALL) == counted
 
 
 def test_a_korean_paragraph_is_not_cut_because_its_syllables_make_many_tokens():
