@@ -21,9 +21,10 @@ from models.library import Library
 pytest_plugins = ["watchdog"]
 ROOT = Path(__file__).resolve().parents[1]
 NAMED = named_programs()
-# llama.cpp sets AMX's tiles once for each thread, and torch lets go of them after each product: where both compute in one thread,
-# as here and nowhere else, llama.cpp's next product is an illegal instruction. So torch does without in the tests.
+# llama.cpp sets AMX's tiles once for each thread, and torch's two libraries let go of them after each product: where both compute in one
+# thread, as here and nowhere else, llama.cpp's next product is an illegal instruction. So torch does without in the tests.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
+os.environ.setdefault("MKL_ENABLE_INSTRUCTIONS", "AVX512_E1")
 
 
 @pytest.fixture(scope="session", params=["embedded", "system", *NAMED])
