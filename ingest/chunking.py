@@ -121,7 +121,7 @@ class _Measure:
         self._offsets, self._target, self._characters = offsets, target, options.characters
         self.largest = min(room / target, _STRETCH)
         self.overlap = min(options.overlap / target, 0.5)
-        self._starts: dict[str, list[int]] = {}
+        self._counted: dict[str, list[int]] = {}
 
     def holds(self, blocks: Sequence[Block]) -> bool:
         """Whether all fit in one chunk. Tokens are counted in the longest ones alone, where characters say enough of the others."""
@@ -131,14 +131,15 @@ class _Measure:
             if sum(sizes) <= 1 or least > 1:
                 break
             share, text = sizes[at], blocks[at].text
-            sizes[at] = self.size(self.token_starts(text), 0, len(text))
+            # Kept of these alone: they are some thousand characters at most, and a section may be megabytes.
+            self._counted[text] = self.token_starts(text)
+            sizes[at] = self.size(self._counted[text], 0, len(text))
             least += sizes[at] - share / _LONGEST
         return sum(sizes) <= 1
 
     def token_starts(self, text: str) -> list[int]:
-        if text not in self._starts:
-            self._starts[text] = [start for start, _ in self._offsets(text)]
-        return self._starts[text]
+        counted = self._counted.get(text)
+        return [start for start, _ in self._offsets(text)] if counted is None else counted
 
     def size(self, starts: list[int], start: int, end: int) -> float:
         tokens = bisect.bisect_left(starts, end) - bisect.bisect_left(starts, start)
