@@ -54,6 +54,10 @@ class Manager:
         wait_until(lambda: self.all().get(model, {}).get("status", {}).get("value") == value, f"{model} is {value}")
         return self.all()[model]
 
+    def has_come(self, model: str) -> None:
+        """As soon as it is here alone: the file lies in its place a moment before its download has ended."""
+        wait_until(lambda: [(id, its["status"]["value"]) for id, its in self.all().items()] == [(model, "unloaded")], f"{model} is here")
+
     def listen(self) -> Listener:
         host, port = self._place.split(":")
         connection = socket.create_connection((host, int(port)), timeout=DEADLINE)
@@ -90,8 +94,12 @@ class Listener:
 
     def until(self, event: str, model: str) -> list[dict[str, Any]]:
         """All events up to this one."""
-        seen = []
-        while not seen or (seen[-1]["event"], seen[-1]["model"]) != (event, model):
+        return self.until_all((event, model))
+
+    def until_all(self, *awaited: tuple[str, str]) -> list[dict[str, Any]]:
+        """All events up to the last of these, in whichever order they come."""
+        seen: list[dict[str, Any]] = []
+        while not {(event["event"], event["model"]) for event in seen} >= set(awaited):
             seen.append(self._events.get(timeout=DEADLINE))
         return seen
 
