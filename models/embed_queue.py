@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from models.reading import Prepared
+
 # Tokens of one padded batch, for each core that computes it. On a CPU a token costs the same in a batch of 2 texts as of 32
 # (all-MiniLM on 2 threads: 2, 8 and 32 texts of 250 tokens take 72, 328 and 1309 ms), so they are no more than a question may wait for.
 BUDGET = 512
@@ -43,7 +45,7 @@ class Job:
 
     id: int
     kind: Kind
-    texts: Sequence[str]
+    texts: Sequence[Prepared]
     left: deque[list[int]] = field(default_factory=deque)
     unmade: int = field(init=False)
 
@@ -60,9 +62,9 @@ class EmbedQueue:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def add(self, id: int, kind: Kind, texts: Sequence[str], lengths: Sequence[int], *, budget: int = BUDGET) -> Job:
-        """Take a request in. `lengths`: of its texts, in tokens that the model will read."""
-        job = Job(id, kind, texts, deque(batches(lengths, budget=budget)))
+    def add(self, id: int, kind: Kind, texts: Sequence[Prepared], *, budget: int = BUDGET) -> Job:
+        """Take a request in."""
+        job = Job(id, kind, texts, deque(batches([text.length for text in texts], budget=budget)))
         self._jobs.append(job)
         return job
 

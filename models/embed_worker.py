@@ -36,7 +36,7 @@ def main() -> None:
         )
         embedder.load()
         # The first call of a fresh model is several times slower than the rest: nobody has to wait for it.
-        embedder.batch(["ready"], Kind.QUERY)
+        embedder.queries(["ready"])
         channel.hello(msgspec.to_builtins(embedder.info))
         Serving(channel, embedder).run()
 
@@ -81,10 +81,10 @@ class Serving:
         if call.op not in tuple(Kind) or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             self._channel.error(call.id, BadRequest(f"The embed worker does not know {call.op!r} of that shape."))
             return
-        lengths = self._embedder.lengths(texts)
+        prepared = self._embedder.prepared(texts, Kind(call.op))
         with self._changed:
             self._rows[call.id] = np.zeros((len(texts), self._embedder.info.dimensions), dtype=np.float32)
-            self._queue.add(call.id, Kind(call.op), texts, lengths, budget=self._embedder.budget)
+            self._queue.add(call.id, Kind(call.op), prepared, budget=self._embedder.budget)
             self._changed.notify_all()
 
     def _work(self) -> None:

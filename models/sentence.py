@@ -14,7 +14,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from models.embedder import EmbedderInfo, Vectors
 from models.embedding_folder import EmbeddingFacts, read_facts
 from models.installed import InstalledModel, embedder_info
 from models.precision import BF16, FP32, SAMPLE, Found, Precisions, choose
+from models.reading import Prepared, Reading, learned, samples
 from models.tokenizer import ModelTokenCounter
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ _GPU_BUDGET = 64 * BUDGET
 _ROUNDS = 3
 # Multiplications of a lone text from which on all cores together are faster than one: helpers take their time to wake up.
 _HELPED = 2_000_000_000
+# Tokens of a text beyond which a model's limit is none that can be tried.
+_LONGEST = 32_768
 # A thread that wants Python's lock gets it after so many seconds at the latest. A product takes some tenths of a millisecond; before the
 # next one its thread would wait for Python's own 5 ms whenever another thread cuts, hashes or writes. Where one does so a third of the
 # time, a batch took 16 % longer than beside none; so it takes 3 % longer.
@@ -73,6 +77,7 @@ class SentenceEmbedder:
         self._prefix = {Kind.QUERY: model.embedding.query_prefix, Kind.PASSAGE: model.embedding.passage_prefix}
         self._counter = ModelTokenCounter(model)
         self._loaded: SentenceTransformer | None = None
+        self._readings: dict[Kind, tuple[Reading, dict[str, Any]]] = {}
         self._streams = EmbedThreads()
         self._multiplied = 0
 
@@ -96,12 +101,15 @@ class SentenceEmbedder:
         """Batches that go through the model at once; the model must be loaded."""
         return self._streams.count
 
-    def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Tokens that the model will read of each text."""
+    def prepared(self, texts: Sequence[str], kind: Kind) -> list[Prepared]:
+        """The texts as `batch` takes them; the model must be loaded."""
+        if kind in self._readings:
+            reading, _ = self._readings[kind]
+            return [Prepared(text, len(ids), ids) for text, ids in zip(texts, reading.ids(texts), strict=True)]
         most = self._facts.max_tokens
         # No tokenizer makes fewer tokens of a text than a sixth of its characters, but for one run of spaces or a single word.
         counts = self._counter.counts([text[: 6 * most] for text in texts])
-        return [min(count, most) for count in counts]
+        return [Prepared(text, min(count, most)) for text, count in zip(texts, counts, strict=True)]
 
     def passages(self, texts: Sequence[str]) -> Vectors:
         """Vectors of texts to be found."""
@@ -111,10 +119,9 @@ class SentenceEmbedder:
         """Vectors of questions."""
         return self._all(texts, Kind.QUERY)
 
-    def batch(self, texts: Sequence[str], kind: Kind, *, more: bool = False) -> Vectors:
+    def batch(self, texts: Sequence[Prepared], kind: Kind, *, more: bool = False) -> Vectors:
         """The vectors of one small batch, which goes through the model at once. `more`: others come beside it or right after it."""
-        self.load()
-        heavy = not more and sum(self.lengths(texts)) * self._multiplied >= _HELPED
+        heavy = not more and sum(text.length for text in texts) * self._multiplied >= _HELPED
         return self._streams.begin(partial(self._made, texts, kind), heavy=heavy, more=more).result()
 
     @property
@@ -122,7 +129,7 @@ class SentenceEmbedder:
         assert self._model.embedding is not None
         return self._model.embedding
 
-    def _made(self, texts: Sequence[str], kind: Kind) -> Vectors:
+    def _made(self, texts: Sequence[Prepared], kind: Kind) -> Vectors:
         vectors = self._encoded(self._there(), texts, kind, self._precision)
         if vectors.shape[1] != self._facts.dimensions and len(texts):
             raise ItemError(
@@ -135,23 +142,27 @@ class SentenceEmbedder:
     def _there(self) -> SentenceTransformer:
         return self._loaded or self._load()
 
-    def _encoded(self, model: SentenceTransformer, texts: Sequence[str], kind: Kind, precision: str) -> Vectors:
+    def _encoded(self, model: SentenceTransformer, texts: Sequence[Prepared], kind: Kind, precision: str) -> Vectors:
         import torch
 
+        if not texts:
+            return np.zeros((0, self._facts.dimensions), dtype=np.float32)
         coarse = torch.autocast(self._device, dtype=torch.bfloat16) if precision == BF16 else contextlib.nullcontext()
-        with coarse:
-            found = model.encode(
-                list(texts),
-                prompt=self._prefix[kind] or None,
-                batch_size=max(1, len(texts)),
-                normalize_embeddings=True,
-                show_progress_bar=False,
-            )
-        vectors: Vectors = np.asarray(found, dtype=np.float32).reshape(len(texts), -1)
-        if precision == BF16:
-            # Its own normalization was made in coarse numbers too.
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        with torch.inference_mode(), coarse:
+            made = model(self._features(model, texts, kind))["sentence_embedding"]
+            vectors: Vectors = made.to("cpu", torch.float32).numpy()
+        # Whatever the model's last module is: one that normalizes in coarse numbers is not exact.
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors
+
+    def _features(self, model: SentenceTransformer, texts: Sequence[Prepared], kind: Kind) -> dict[str, Any]:
+        import torch
+
+        ids = [text.ids for text in texts if text.ids is not None]
+        if len(ids) < len(texts):
+            return _on(self._device, model.preprocess([text.text for text in texts], prompt=self._prefix[kind] or None))
+        reading, rest = self._readings[kind]
+        return _on(self._device, {name: torch.from_numpy(array) for name, array in reading.arrays(ids).items()}) | rest
 
     def load(self) -> None:
         """Import the libraries and read the weights now; `batch` does it otherwise. ItemError, NotReady."""
@@ -163,10 +174,12 @@ class SentenceEmbedder:
         if not texts:
             return vectors
         self.load()
-        parts = batches(self.lengths(texts), budget=self.budget)
+        prepared = self.prepared(texts, kind)
+        parts = batches([text.length for text in prepared], budget=self.budget)
         if len(parts) == 1:
-            return self.batch(texts, kind)
-        works = (partial(self._made, [texts[index] for index in part], kind) for part in parts)
+            return self.batch(prepared, kind)
+        # Each text is taken again from the caller's sequence when its turn comes: there it may say that nobody wants it any more.
+        works = (partial(self._made, [replace(prepared[index], text=texts[index]) for index in part], kind) for part in parts)
         for part, made in zip(parts, self._streams.in_turn(works), strict=True):
             vectors[part] = made
         return vectors
@@ -203,6 +216,8 @@ class SentenceEmbedder:
             raise ItemError(
                 f"{self._model.id} can't be loaded: {error}", hint="Remove the model and pull it again, or choose another."
             ) from error
+        model.eval()
+        self._readings = _readings(model, self._prefix)
         self._precision = self._precision or self._decided(model)
         products = [module for module in model.modules() if type(module) is nn.Linear]
         self._multiplied = sum(product.weight.numel() for product in products)
@@ -235,12 +250,13 @@ class SentenceEmbedder:
         clock = time.process_time if self._device == "cpu" else time.perf_counter
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
+        sample = self.prepared(SAMPLE, Kind.PASSAGE)
         made: dict[str, Vectors] = {}
         times: dict[str, list[float]] = {FP32: [], BF16: []}
         for _ in range(_ROUNDS):
             for precision, its in times.items():
                 began = clock()
-                made[precision] = self._encoded(model, SAMPLE, Kind.PASSAGE, precision)
+                made[precision] = self._encoded(model, sample, Kind.PASSAGE, precision)
                 its.append(clock() - began)
         torch.set_num_threads(threads)
         # The first run of each pays for what the library prepares; the least of the others is the least disturbed.
@@ -275,11 +291,38 @@ def _shared(kind: type[SentenceTransformer]) -> type[SentenceTransformer]:
             with lock:
                 return super().preprocess(*texts, **options)
 
-        def tokenize(self, *texts: Any, **options: Any) -> Any:  # what releases before 5.4 have instead
-            with lock:
-                return super().tokenize(*texts, **options)
-
     return Shared
+
+
+def _readings(model: SentenceTransformer, prefixes: Mapping[Kind, str]) -> dict[Kind, tuple[Reading, dict[str, Any]]]:
+    """How to prepare texts of each kind as the model's own code does, and what else it passes on; empty where that can't be told."""
+    import torch
+
+    most = model.max_seq_length
+    tokenizer: Any = getattr(model, "tokenizer", None)
+    if not most or most > _LONGEST or getattr(tokenizer, "backend_tokenizer", None) is None:
+        return {}
+    found: dict[Kind, tuple[Reading, dict[str, Any]]] = {}
+    for kind, prefix in prefixes.items():
+        theirs = model.preprocess(samples(most), prompt=prefix or None)
+        arrays = {name: value.numpy() for name, value in theirs.items() if isinstance(value, torch.Tensor)}
+        reading = learned(
+            tokenizer.backend_tokenizer,
+            tokenizer.pad_token_id or 0,
+            left=tokenizer.padding_side == "left",
+            prefix=prefix,
+            most=most,
+            theirs=arrays,
+        )
+        if reading is None:
+            return {}
+        found[kind] = reading, {name: value for name, value in theirs.items() if name not in arrays}
+    return found
+
+
+def _on(device: str, features: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors among them on the device; the rest as it is."""
+    return {name: value.to(device) if hasattr(value, "to") else value for name, value in features.items()}
 
 
 def _bf16_may_pay(device: str) -> bool:

@@ -13,7 +13,7 @@ from models.installed import RECORD
 from models.pull.projector import is_projector, projector_of
 
 # What a sentence-transformers model is made of. Never code, never pickled weights: loading those would run them.
-_KEPT = {".json", ".txt", ".model", ".safetensors", ".md"}
+_KEPT = {".json", ".txt", ".model", ".safetensors", ".md", ".jinja"}
 _LARGEST_SMALL = 64 * 1024 * 1024
 
 

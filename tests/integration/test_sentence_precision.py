@@ -42,7 +42,8 @@ def test_what_was_measured_once_is_remembered_and_known_before_torch_is_loaded(m
 
 def test_lengths_are_of_the_tokens_that_the_model_reads(minilm: InstalledModel) -> None:
     embedder = open_embedder(minilm)
-    assert embedder.lengths(["hello world", "word " * 1000, ""]) == [2, 254, 0]
+    embedder.load()
+    assert [text.length for text in embedder.prepared(["hello world", "word " * 1000, ""], Kind.PASSAGE)] == [4, 256, 2]
 
 
 def test_many_who_embed_at_once_get_the_vectors_that_each_would_get_alone(minilm: InstalledModel) -> None:
@@ -64,4 +65,4 @@ def test_weights_that_are_rounded_once_give_the_vectors_of_those_rounded_each_ti
     with torch.autocast("cpu", dtype=torch.bfloat16):
         each_time = exact.encode(texts, normalize_embeddings=True)
     each_time /= np.linalg.norm(each_time, axis=1, keepdims=True)
-    np.testing.assert_allclose(open_embedder(minilm, precision="bf16").batch(texts, Kind.PASSAGE), each_time, atol=1e-5)
+    np.testing.assert_allclose(open_embedder(minilm, precision="bf16").passages(texts), each_time, atol=1e-5)

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.embed_queue import EmbedQueue, Kind, batches
+from models.reading import Prepared
 
 
 @given(st.lists(st.integers(0, 20_000), max_size=200))
@@ -17,11 +18,11 @@ def test_every_text_is_in_one_batch_and_no_batch_is_over_its_budget(lengths: lis
 
 def test_a_query_goes_before_the_rest_of_a_bulk_that_came_first() -> None:
     queue = EmbedQueue()
-    queue.add(1, Kind.PASSAGE, ["x"] * 3, [2_000] * 3)
+    queue.add(1, Kind.PASSAGE, [Prepared("x", 2_000)] * 3)
     first = queue.take()
     assert first is not None
     assert first[0].id == 1
-    queue.add(2, Kind.QUERY, ["why?"], [3])
+    queue.add(2, Kind.QUERY, [Prepared("why?", 3)])
     order = []
     while (taken := queue.take()) is not None:
         order.append(taken[0].id)
@@ -31,21 +32,21 @@ def test_a_query_goes_before_the_rest_of_a_bulk_that_came_first() -> None:
 def test_requests_of_one_kind_are_served_in_the_order_of_their_arrival() -> None:
     queue = EmbedQueue()
     for id in (1, 2, 3):
-        queue.add(id, Kind.QUERY, ["a"], [1])
+        queue.add(id, Kind.QUERY, [Prepared("a", 1)])
     taken = [queue.take() for _ in range(3)]
     assert [found[0].id for found in taken if found] == [1, 2, 3]
 
 
 def test_a_request_that_was_given_up_is_not_worked_on() -> None:
     queue = EmbedQueue()
-    queue.add(1, Kind.PASSAGE, ["a"], [1])
+    queue.add(1, Kind.PASSAGE, [Prepared("a", 1)])
     queue.drop(1)
     assert queue.take() is None
 
 
 def test_a_request_without_texts_is_answered_too() -> None:
     queue = EmbedQueue()
-    queue.add(1, Kind.PASSAGE, [], [])
+    queue.add(1, Kind.PASSAGE, [])
     taken = queue.take()
     assert taken is not None
     assert taken[1] == []
