@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # numpy comes with it: a run that embeds nothing doesn't wait
 
 AHEAD = 2
 """Batches that may wait for their vectors while the next one is read and cut."""
+_FIRST = 64
+"""Chunks of a run's first batch at most: until it is sent, the embedder has nothing to do."""
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Batches:
         self._waiting: dict[str, Ready] = {}
         self._waiting_chunks = 0
         self._waiting_changed = 0
+        self._begun = False
         self._sent: deque[_Sent] = deque()
         self._embedding = Embedding()
 
@@ -69,7 +72,7 @@ class Batches:
     @property
     def enough(self) -> bool:
         """Whether what was added fills a batch."""
-        return self._waiting_chunks >= self._chunks
+        return self._waiting_chunks >= (self._chunks if self._begun else min(self._chunks, _FIRST))
 
     @property
     def made(self) -> bool:
@@ -102,6 +105,7 @@ class Batches:
         parts = [{hash: texts[hash] for hash in missing[at : at + self._chunks]} for at in range(0, len(missing), self._chunks)]
         self._counts.reused += self._waiting_chunks - len(missing)
         begun = [self._embedding.begin(embedder, part) for part in parts]
+        self._begun = True
         self._sent.append(_Sent(put, self._waiting, self._waiting_changed, texts, begun))
         self._waiting, self._waiting_chunks, self._waiting_changed = {}, 0, 0
 

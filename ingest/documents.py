@@ -61,6 +61,9 @@ def came_from(id: str) -> Iterator[str]:
 
 def tidy(text: str) -> str:
     """One form for equal text: NFC (macOS writes decomposed Hangul), line feeds alone, no control characters."""
+    # Most of what a table says is in this form already, and seen to be so at once.
+    if text.isascii() and text.isprintable():
+        return text
     return _CONTROLS.sub("", unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n"))
 
 

@@ -23,7 +23,7 @@ _ENOUGH = 16
 
 @dataclass(frozen=True)
 class Prepared:
-    """A text for the model. `length`: tokens that it reads; `ids`: these, or None where its own code has to prepare the text."""
+    """A text for the model. `length`: tokens that it takes of a batch; `ids`: its own, None where the model's code has to prepare it."""
 
     text: str
     length: int
@@ -51,12 +51,16 @@ class Reading:
                 [made[at]] = self._made([text])
         return made
 
+    def padded(self, length: int, grain: int) -> int:
+        """Rounded up to a multiple of `grain`, as far as the model reads."""
+        return min(-(-length // grain) * grain, max(length, self._most))
+
     def _made(self, texts: list[str]) -> list[list[int]]:
         return [found.ids for found in self._tokenizer.encode_batch_fast(texts)]
 
-    def arrays(self, ids: Sequence[Sequence[int]]) -> Arrays:
-        """What the model takes of several texts at once: padded to the longest."""
-        longest = max(map(len, ids), default=0)
+    def arrays(self, ids: Sequence[Sequence[int]], grain: int = 1) -> Arrays:
+        """What the model takes of several texts at once: padded to the longest, or to `padded` of it."""
+        longest = self.padded(max(map(len, ids), default=0), grain)
         made = {name: np.zeros((len(ids), longest), dtype=np.int64) for name in self._names}
         made[IDS].fill(self._pad)
         for row, its in enumerate(ids):

@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from app.core.collecting import settle
 from app.core.egress import quiet_libraries
 from app.core.errors import ItemError, NotReady, OndolError
+from models import heap
 from models.embed_queue import BUDGET, Kind, batches
 from models.embed_threads import EmbedThreads
 from models.embedder import EmbedderInfo, Vectors
@@ -42,6 +44,9 @@ _GPU_BUDGET = 64 * BUDGET
 _ROUNDS = 3
 # Multiplications of a lone text from which on all cores together are faster than one: helpers take their time to wake up.
 _HELPED = 2_000_000_000
+# Rows of a tile of AMX, which are multiplied at once. Texts padded to multiples of it are 4 % more quickly embedded although there is more
+# of them, and 8 % more quickly where lengths come mixed: what the library prepares for each shape is prepared for 16 lengths, not 256.
+_TILE = 16
 # Tokens of a text beyond which a model's limit is none that can be tried.
 _LONGEST = 32_768
 # A thread that wants Python's lock gets it after so many seconds at the latest. A product takes some tenths of a millisecond; before the
@@ -80,6 +85,7 @@ class SentenceEmbedder:
         self._readings: dict[Kind, tuple[Reading, dict[str, Any]]] = {}
         self._streams = EmbedThreads()
         self._multiplied = 0
+        self._grain = 1
 
     @property
     def info(self) -> EmbedderInfo:
@@ -105,7 +111,7 @@ class SentenceEmbedder:
         """The texts as `batch` takes them; the model must be loaded."""
         if kind in self._readings:
             reading, _ = self._readings[kind]
-            return [Prepared(text, len(ids), ids) for text, ids in zip(texts, reading.ids(texts), strict=True)]
+            return [Prepared(text, reading.padded(len(ids), self._grain), ids) for text, ids in zip(texts, reading.ids(texts), strict=True)]
         most = self._facts.max_tokens
         # No tokenizer makes fewer tokens of a text than a sixth of its characters, but for one run of spaces or a single word.
         counts = self._counter.counts([text[: 6 * most] for text in texts])
@@ -162,7 +168,7 @@ class SentenceEmbedder:
         if len(ids) < len(texts):
             return _on(self._device, model.preprocess([text.text for text in texts], prompt=self._prefix[kind] or None))
         reading, rest = self._readings[kind]
-        return _on(self._device, {name: torch.from_numpy(array) for name, array in reading.arrays(ids).items()}) | rest
+        return _on(self._device, {name: torch.from_numpy(array) for name, array in reading.arrays(ids, self._grain).items()}) | rest
 
     def load(self) -> None:
         """Import the libraries and read the weights now; `batch` does it otherwise. ItemError, NotReady."""
@@ -224,10 +230,13 @@ class SentenceEmbedder:
         if self._precision == BF16:
             for product in products:
                 product.to(torch.bfloat16)
+            self._grain = _TILE if self._device == "cpu" and _has(("_is_amx_tile_supported",)) else 1
         if self._device == "cpu":
+            heap.keep()
             self._streams.divide(torch.get_num_threads(), _use_cores)
             sys.setswitchinterval(min(_LOCK_SECONDS, sys.getswitchinterval()))
         self._loaded = model
+        settle()
         return model
 
     def _decided(self, model: SentenceTransformer) -> str:
@@ -329,9 +338,13 @@ def _bf16_may_pay(device: str) -> bool:
     """Whether this device calculates in bf16 by itself: on a processor that doesn't, it is only slower."""
     if device != "cpu":
         return True
+    return _has(("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+
+
+def _has(names: Sequence[str]) -> bool:
+    """Whether this processor can do one of these, as far as torch tells."""
     import torch
 
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in names)
 
 

@@ -24,8 +24,10 @@ class ModelTokenCounter:
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """(start, end) characters of each token, special tokens left out. ItemError where the model has no tokenizer file."""
-        found: list[tuple[int, int]] = self._loaded().encode(text, add_special_tokens=False).offsets
-        return found
+        # As a batch of one: the library gives up Python's lock for batches alone, and batches are being embedded meanwhile.
+        (found,) = self._loaded().encode_batch([text], add_special_tokens=False)
+        offsets: list[tuple[int, int]] = found.offsets
+        return offsets
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special tokens left out."""

@@ -7,6 +7,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 
@@ -89,6 +90,11 @@ class TableInfo:
         """`schema.table`, or `query:name`."""
         return f"query:{self.name}" if self.query else f"{self.schema}.{self.name}"
 
+    @cached_property
+    def by_name(self) -> Mapping[str, ColumnInfo]:
+        """Its columns, by their names."""
+        return {column.name: column for column in self.columns}
+
 
 class Wishes(msgspec.Struct, frozen=True):
     """What the owner asks for beyond the table itself; empty: as it comes. Names of columns, and templates like "{name} #{id}".
@@ -120,7 +126,7 @@ class Plan:
     access: str = ""
     parents: tuple[Parent, ...] = ()
 
-    @property
+    @cached_property
     def signature(self) -> str:
         """How this plan makes text of a row. With the row's hash behind it, it stands for the content of the row's document."""
         said = [*self.text, "", *self.facts, "", *self.attributes, "", self.title, ""]
@@ -128,7 +134,7 @@ class Plan:
             said += [self.url, self.access, *(f"{parent.column}>{parent.called}:{','.join(parent.label)}" for parent in self.parents), ""]
         return "\0".join(said)
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """All that are read, in the table's order."""
         used = {*self.key, *self.text, *self.facts, *self.attributes, *fields(self.title), *fields(self.url), self.access}
@@ -150,7 +156,7 @@ def label_columns(table: str, prose: Sequence[str]) -> tuple[str, ...]:
 def make_plan(table: TableInfo, wishes: Wishes | None = None) -> tuple[Plan, list[str]]:
     """The plan, and notices about columns that are left out. BadRequest or NotFound: a column is missing, or no key tells rows apart."""
     asked_for = wishes or Wishes()
-    by_name = {column.name: column for column in table.columns}
+    by_name = table.by_name
     templates = (*fields(asked_for.title), *fields(asked_for.url, "url"))
     for name in (*asked_for.text, *asked_for.key, *templates, *asked_for.metadata, *([asked_for.access] if asked_for.access else ())):
         _must_exist(name, table, by_name)

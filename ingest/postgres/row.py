@@ -36,7 +36,7 @@ def row_document(
     id: str, row_hash: str, values: Mapping[str, str | None], plan: Plan, labels: Sequence[str | None] = ()
 ) -> Document | None:
     """A row's document; None where it says nothing beyond its key. Arrays come as JSON, `labels` in the order of the plan's parents."""
-    columns = {column.name: column for column in plan.table.columns}
+    columns = plan.table.by_name
     shown = {name: _shown(columns[name], value) for name, value in values.items() if value is not None}
     said = {name: text for name, value in shown.items() if (text := tidy(value).strip())}
     if not any(name in said for name in (*plan.text, *plan.facts) if name not in plan.key):
@@ -64,7 +64,7 @@ def row_document(
 
 def _parents(plan: Plan, labels: Sequence[str | None]) -> dict[str, str]:
     """What the row's parents are called. A name that a column of the row has already is told by the parent's table."""
-    taken = {column.name for column in plan.table.columns}
+    taken = plan.table.by_name
     named: dict[str, str] = {}
     for parent, label in zip(plan.parents, labels, strict=False):
         text = tidy(label or "").strip()

@@ -27,6 +27,8 @@ def index_terms(text: str) -> str:
     Normalised with NFKC (which includes NFC), so that decomposed Hangul from file names, full-width letters and the
     ligatures of PDF files are found by their ordinary spelling. Everything else is left to FTS5's tokenizer.
     """
+    if text.isascii():
+        return text
     return _RUN.sub(_pairs, unicodedata.normalize("NFKC", text))
 
 
