@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ingest.book.schema import chunks, documents, generations, outbox, vectors
 from ingest.chunking import Chunk
@@ -60,30 +59,20 @@ def put(connection: Connection, place: Place, batch: Batch) -> None:
     pks, orphans = _put_documents(connection, place, batch)
     # Pks are handed out here, not by SQLite: the full text and the outbox need them, and this transaction holds the write lock.
     pk = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")).scalar() or 0
-    rows: list[dict[str, Any]] = []
-    terms: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
+    terms: list[tuple[int, str]] = []
     for ready in batch.put:
         for ordinal, (chunk, text_hash) in enumerate(ready.chunks):
             pk += 1
-            rows.append(
-                {
-                    "pk": pk,
-                    "store_id": place.store_id,
-                    "document_pk": pks[ready.document.id],
-                    "id": f"{ready.document.id}#{ordinal}",
-                    "ordinal": ordinal,
-                    "text": chunk.text,
-                    "heading": chunk.heading,
-                    "page": chunk.page,
-                    "line": chunk.line,
-                    "text_hash": text_hash,
-                }
-            )
-            terms.append({"pk": pk, "terms": index_terms(f"{ready.document.title}\n{chunk.heading}\n{chunk.text}")})
+            document, id = pks[ready.document.id], f"{ready.document.id}#{ordinal}"
+            place_in_it = (chunk.text, chunk.heading, chunk.page, chunk.line)
+            rows.append((pk, place.store_id, document, id, ordinal, *place_in_it, text_hash))
+            terms.append((pk, index_terms(f"{ready.document.title}\n{chunk.heading}\n{chunk.text}")))
     if rows:
-        connection.execute(insert(chunks), rows)
-        connection.execute(text("INSERT INTO chunk_text (rowid, terms) VALUES (:pk, :terms)"), terms)
-        _announce(connection, place, "put", [row["pk"] for row in rows])
+        columns = ("pk", "store_id", "document_pk", "id", "ordinal", "text", "heading", "page", "line", "text_hash")
+        _insert(connection, chunks.name, columns, rows)
+        _insert(connection, "chunk_text", ("rowid", "terms"), terms)
+        _announce(connection, place, "put", [pk for pk, _ in terms])
     _drop_orphans(connection, place, orphans)
 
 
@@ -102,9 +91,9 @@ def remove(connection: Connection, place: Place, ids: Collection[str]) -> int:
 
 def put_vectors(connection: Connection, place: Place, made: Mapping[str, bytes]) -> None:
     """Keep vectors by the hashes of their texts."""
-    rows = [{"generation_id": place.generation_id, "text_hash": hash, "vector": vector} for hash, vector in made.items()]
+    rows = [(place.generation_id, hash, vector) for hash, vector in made.items()]
     if rows:
-        connection.execute(upsert(vectors).on_conflict_do_nothing(), rows)
+        _insert(connection, vectors.name, ("generation_id", "text_hash", "vector"), rows, " ON CONFLICT DO NOTHING")
 
 
 def drop_unused_vectors(connection: Connection, place: Place) -> None:
@@ -174,4 +163,12 @@ def _used(place: Place) -> Any:
 
 
 def _announce(connection: Connection, place: Place, op: str, pks: Iterable[int]) -> None:
-    connection.execute(insert(outbox), [{"generation_id": place.generation_id, "op": op, "chunk_pk": pk} for pk in pks])
+    if rows := [(place.generation_id, op, pk) for pk in pks]:
+        _insert(connection, outbox.name, ("generation_id", "op", "chunk_pk"), rows)
+
+
+def _insert(connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]], otherwise: str = "") -> None:
+    """Many rows of numbers, texts and bytes as SQLite itself takes them: SQLAlchemy's look at each value costs as much as the writing."""
+    marks = ", ".join("?" for _ in columns)
+    # Names of this module's own tables; what comes from outside are the values.
+    connection.exec_driver_sql(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}){otherwise}", rows)  # noqa: S608

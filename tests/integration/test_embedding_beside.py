@@ -168,6 +168,17 @@ def test_a_run_reads_on_while_its_first_batch_is_embedded_but_only_so_far(tmp_pa
     assert world.sql("SELECT count(*) FROM documents") == [(2000,)]
 
 
+def test_the_embedder_has_its_first_texts_long_before_a_batch_is_full(tmp_path: Path) -> None:
+    world, embedder = World(tmp_path / "home"), Held()
+    world.home.root.mkdir()
+    file = tmp_path / "notes.jsonl"
+    file.write_text("".join(f'{{"id": "{n}", "text": "record {n} of many"}}\n' for n in range(1000)))
+    embedder.go.set()
+    ingest_files(world.home, [file], "notes", embedder, WordCounter())
+    assert sorted(map(len, embedder.asked)) == [64, 424, 512]
+    world.check()
+
+
 def test_an_embedder_that_fails_in_the_middle_leaves_the_batches_before_it_and_the_next_run_goes_on(tmp_path: Path) -> None:
     class Failing(CountingEmbedder):
         def passages(self, texts: Sequence[str]) -> Vectors:
