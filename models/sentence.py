@@ -171,7 +171,7 @@ class SentenceEmbedder:
         return _on(self._device, {name: torch.from_numpy(array) for name, array in reading.arrays(ids, self._grain).items()}) | rest
 
     def load(self) -> None:
-        """Import the libraries and read the weights now; `batch` does it otherwise. ItemError, NotReady."""
+        """Import the libraries and read the weights now; `passages` and `queries` do it otherwise. ItemError, NotReady."""
         if self._loaded is None:
             self._streams.whole(self._there)
 
@@ -216,14 +216,13 @@ class SentenceEmbedder:
                 local_files_only=True,
                 trust_remote_code=False,
                 model_kwargs={"dtype": torch.float32, "use_safetensors": True},
-            )
+            ).eval()
+            self._readings = _readings(model, self._prefix)
         except Exception as error:
             # Each library below raises its own for a damaged folder, some a bare Exception.
             raise ItemError(
                 f"{self._model.id} can't be loaded: {error}", hint="Remove the model and pull it again, or choose another."
             ) from error
-        model.eval()
-        self._readings = _readings(model, self._prefix)
         self._precision = self._precision or self._decided(model)
         products = [module for module in model.modules() if type(module) is nn.Linear]
         self._multiplied = sum(product.weight.numel() for product in products)

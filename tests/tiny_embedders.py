@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,11 @@ def causal(folder: Path, *, template: str = "", seed: int = 0) -> Path:
         )
     ).save_pretrained(body)
     tokenizer.save_pretrained(body)
-    reader = Transformer(str(body), max_seq_length=LONGEST)
-    reader.tokenizer.padding_side = "left"
-    modules = [reader, Pooling(_HIDDEN, pooling_mode="lasttoken")]
+    modules = [Transformer(str(body), max_seq_length=LONGEST), Pooling(_HIDDEN, pooling_mode="lasttoken")]
     SentenceTransformer(modules=modules, device="cpu").save(str(folder))
+    # What these write down of a tokenizer leaves its side out.
+    config = folder / "tokenizer_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "padding_side": "left"}))
     return folder
 
 

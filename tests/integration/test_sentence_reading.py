@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny_embedders
 
+from app.core.errors import ItemError
 from models.embed_queue import Kind
 from models.installed import InstalledModel
 from models.library import Library
@@ -62,12 +63,25 @@ def test_a_model_whose_texts_are_prepared_here(made: Callable[[Path], Path], pre
 
 def test_a_model_that_is_padded_at_the_left(tmp_path: Path) -> None:
     # Without special tokens nothing is left of an empty text: the library itself has no vector for it.
-    alike(Library(tmp_path / "models").pull(f"file:{tiny_embedders.causal(tmp_path / 'made')}"), texts=[text for text in TEXTS if text])
+    model = Library(tmp_path / "models").pull(f"file:{tiny_embedders.causal(tmp_path / 'made')}")
+    alike(model, texts=[text for text in TEXTS if text])
+    embedder = SentenceEmbedder(model)
+    embedder.load()
+    reading, _ = embedder._readings[Kind.PASSAGE]
+    assert reading.arrays([[5], [6, 7]])["attention_mask"].tolist() == [[0, 1], [1, 1]]
 
 
 def test_a_model_whose_own_code_must_prepare_its_texts(tmp_path: Path) -> None:
     made = tiny_embedders.causal(tmp_path / "made", template=TEMPLATE)
     alike(Library(tmp_path / "models").pull(f"file:{made}"), own=False)
+
+
+def test_a_model_that_lacks_what_its_own_code_needs_says_so_with_the_load(tmp_path: Path) -> None:
+    model = Library(tmp_path / "models").pull(f"file:{tiny_embedders.causal(tmp_path / 'made', template=TEMPLATE)}")
+    (model.path / "chat_template.jinja").unlink()
+    with pytest.raises(ItemError, match=r"can't be loaded: .*chat.template") as refused:
+        SentenceEmbedder(model).load()
+    assert "pull it again" in refused.value.hint
 
 
 def test_the_prefix_that_is_left_out_of_the_mean_makes_a_difference(tmp_path: Path) -> None:
