@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from models.reading import Prepared
-
 # Tokens of one padded batch, for each core that computes it. On a CPU a token costs the same in a batch of 2 texts as of 32
 # (all-MiniLM on 2 threads: 2, 8 and 32 texts of 250 tokens take 72, 328 and 1309 ms), so they are no more than a question may wait for.
 BUDGET = 512
@@ -37,6 +35,15 @@ def batches(lengths: Sequence[int], *, budget: int = BUDGET, most: int = MOST) -
         else:
             found.append([index])
     return found
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A text for the model. `length`: tokens that it takes of a batch; `ids`: its own, None where the model's code has to prepare it."""
+
+    text: str
+    length: int
+    ids: Sequence[int] | None = None
 
 
 @dataclass

@@ -7,7 +7,6 @@ batches are put together would have to be counted beforehand, which is the same 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,6 @@ IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 # Characters of a text for each token that the model may read. No prose has so many: what comes behind them is read only where, of what
 # comes before, too few tokens were made.
 _ENOUGH = 16
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A text for the model. `length`: tokens that it takes of a batch; `ids`: its own, None where the model's code has to prepare it."""
-
-    text: str
-    length: int
-    ids: Sequence[int] | None = None
 
 
 class Reading:

@@ -25,13 +25,13 @@ from app.core.collecting import settle
 from app.core.egress import quiet_libraries
 from app.core.errors import ItemError, NotReady, OndolError
 from models import heap
-from models.embed_queue import BUDGET, Kind, batches
+from models.embed_queue import BUDGET, Kind, Prepared, batches
 from models.embed_threads import EmbedThreads
 from models.embedder import EmbedderInfo, Vectors
 from models.embedding_folder import EmbeddingFacts, read_facts
 from models.installed import InstalledModel, embedder_info
 from models.precision import BF16, FP32, SAMPLE, Found, Precisions, choose
-from models.reading import Prepared, Reading, learned, samples
+from models.reading import Reading, learned, samples
 from models.tokenizer import ModelTokenCounter
 
 if TYPE_CHECKING:

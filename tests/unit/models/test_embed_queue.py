@@ -3,8 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.embed_queue import EmbedQueue, Kind, batches
-from models.reading import Prepared
+from models.embed_queue import EmbedQueue, Kind, Prepared, batches
 
 
 @given(st.lists(st.integers(0, 20_000), max_size=200))
